@@ -1,0 +1,89 @@
+# One library per layer, one test program per layer, one executable.
+set(CONSORT_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wdangling -Werror
+  -Wno-missing-designated-field-initializers)  # defaults are the point of leaving members out
+
+# llhttp ships as C sources; strict mode because the default takes a bare CR as a header's end.
+set(LLHTTP_DIR /usr/share/llhttp)
+add_library(llhttp STATIC ${LLHTTP_DIR}/llhttp.c ${LLHTTP_DIR}/api.c ${LLHTTP_DIR}/http.c)
+target_include_directories(llhttp SYSTEM PUBLIC /usr/share/include/llhttp)
+target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+
+function(consort_layer name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc
+       ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cc)
+  string(REPLACE "/" "_" target consort_${name})
+  if(NOT sources)
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${ARGN})
+    return()
+  endif()
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE ${CONSORT_WARNINGS})
+  target_compile_definitions(${target} PRIVATE CONSORT_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(${target} PUBLIC ${ARGN})
+  target_precompile_headers(${target} PRIVATE <cstdint> <functional> <memory> <optional> <span>
+    <string> <string_view> <vector> <tl/expected.hpp>)
+endfunction()
+
+consort_layer(base yaml)
+consort_layer(async consort_base)
+consort_layer(wire consort_base llhttp)
+consort_layer(io consort_async uv_a cares Threads::Threads ${CMAKE_DL_LIBS})
+consort_layer(net consort_io consort_wire)
+consort_layer(manage consort_net)
+consort_layer(roles consort_manage)
+
+file(GLOB app_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.cc)
+if(app_sources)
+  add_executable(consort ${app_sources})
+  target_include_directories(consort PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_compile_options(consort PRIVATE ${CONSORT_WARNINGS})
+  target_compile_definitions(consort PRIVATE CONSORT_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(consort PRIVATE consort_roles)
+endif()
+
+# tests/unit/<layer>/*.cc -> unit_<layer>, linked to that layer.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/tests/unit/main.cc PROPERTIES
+  SKIP_PRECOMPILE_HEADERS ON)
+function(consort_unit layer)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(unit_${layer} ${sources} ${CMAKE_SOURCE_DIR}/tests/unit/main.cc)
+  target_include_directories(unit_${layer} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_options(unit_${layer} PRIVATE ${CONSORT_WARNINGS})
+  target_link_libraries(unit_${layer} PRIVATE consort_${layer})
+  target_precompile_headers(unit_${layer} PRIVATE <doctest/doctest.h> <string> <vector>)
+endfunction()
+
+# A role that blocks its loop on purpose, for the tests of the management interface.
+set(stall_role_source ${CMAKE_SOURCE_DIR}/tests/system/manage/stall_role.cc)
+if(EXISTS ${stall_role_source})
+  add_executable(stall_role ${stall_role_source})
+  target_compile_options(stall_role PRIVATE ${CONSORT_WARNINGS})
+  target_link_libraries(stall_role PRIVATE consort_manage)
+endif()
+
+function(consort_fuzz)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*.cc)
+  add_custom_target(fuzzers)
+  foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    add_executable(fuzz_${name} ${source})
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_compile_options(fuzz_${name} PRIVATE ${CONSORT_WARNINGS})
+    target_link_libraries(fuzz_${name} PRIVATE consort_manage)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzzers fuzz_${name})
+  endforeach()
+endfunction()
+
+if(CONSORT_FUZZ)
+  consort_fuzz()
+else()
+  foreach(layer base async wire io net manage roles)
+    consort_unit(${layer})
+  endforeach()
+endif()

@@ -1,0 +1,13 @@
+// Small comparisons of text that protocols need.
+#pragma once
+
+#include <string_view>
+
+namespace consort {
+
+/// ASCII only, as the protocols mean it.
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+/// For secrets: the time taken tells only whether the lengths differ.
+bool equals_in_constant_time(std::string_view a, std::string_view b);
+
+}  // namespace consort
