@@ -1,0 +1,82 @@
+// One connection of an http::Server, as one coroutine; only http_server.cc and its own .cc use it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/scope.hpp"
+#include "async/task.hpp"
+#include "net/async_stream.hpp"
+#include "net/http_server.hpp"
+#include "wire/http1.hpp"
+
+namespace consort::http {
+
+struct Server::State {
+  State(io::Loop& loop, io::Network& network, Handler& handler, Limits limits)
+      : loop(loop), network(network), handler(handler), limits(limits) {}
+
+  Deadline after(std::chrono::milliseconds wait) const {
+    return Deadline::after(loop.now_ms(), wait);
+  }
+
+  io::Loop& loop;
+  io::Network& network;
+  Handler& handler;
+  Limits limits;
+  Counters counters;
+  bool is_stopping = false;
+  std::vector<std::unique_ptr<io::Listener>> listeners;
+  /// By number, so that stopping goes through them in order while they end.
+  std::map<std::uint64_t, Connection*> connections;
+  std::uint64_t next_number = 0;
+  std::size_t sending_away = 0;  ///< connections over the limit that still read their 503
+  // Last: its tasks use all of the above.
+  TaskScope tasks;
+};
+
+/// Lives in the frame of its task; in State::connections from birth to death.
+class Server::Connection {
+ public:
+  Connection(State& server, std::unique_ptr<io::Stream> stream);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  static Task<> serve(State& server, std::unique_ptr<io::Stream> stream);
+  /// Answers 503 and closes.
+  static Task<> send_away(State& server, std::unique_ptr<io::Stream> stream);
+  /// Ends the connection if it is between requests; it may be gone afterwards.
+  void close_if_idle();
+
+ private:
+  /// Why a request did not come to be. Status 0: close without a word.
+  struct Refusal {
+    int status = 0;
+    std::string text;
+  };
+  using Received = tl::expected<http1::Message, Refusal>;
+
+  Task<> run();
+  Task<Received> receive();
+  Task<bool> answer(http1::Message message);
+  Task<Result<>> write(std::string bytes);
+  Task<> refuse(Refusal refusal);
+  static Task<> linger(State& server, AsyncStream& stream);
+  Refusal refusal_for(const Error& why) const;
+
+  State& server_;
+  AsyncStream stream_;
+  http1::RequestParser parser_;
+  std::string_view unread_;  ///< of the last read: what the parser has not seen yet
+  std::uint64_t number_;
+  bool is_waiting_ = false;  ///< for the first byte of a request
+};
+
+}  // namespace consort::http

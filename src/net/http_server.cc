@@ -1,0 +1,67 @@
+#include "net/http_server.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "net/http_connection.hpp"
+
+namespace consort::http {
+
+namespace {
+/// Connections over the limit that are told so at the same time; more are closed without a word.
+constexpr std::size_t kSendingAwayMax = 16;
+}  // namespace
+
+Server::Server(io::Loop& loop, io::Network& network, Handler& handler, Limits limits)
+    : state_(std::make_unique<State>(loop, network, handler, limits)) {}
+
+Server::~Server() = default;
+
+Result<Address> Server::listen(const Address& address) {
+  const io::ListenOptions options;
+  Result<std::unique_ptr<io::Listener>> listener = state_->network.listen(address, options, *this);
+  if (!listener) return fail(std::move(listener.error()));
+  state_->listeners.push_back(std::move(*listener));
+  return state_->listeners.back()->address();
+}
+
+void Server::stop_accepting() {
+  state_->is_stopping = true;
+  state_->listeners.clear();
+  // Closing one runs its task, which may end others' as well: look each up again.
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, connection] : state_->connections) numbers.push_back(number);
+  for (std::uint64_t number : numbers) {
+    const auto found = state_->connections.find(number);
+    if (found != state_->connections.end()) found->second->close_if_idle();
+  }
+}
+
+std::size_t Server::connections() const {
+  return state_->connections.size();
+}
+
+const Counters& Server::counters() const {
+  return state_->counters;
+}
+
+void Server::on_accept(std::unique_ptr<io::Stream> stream) {
+  State& state = *state_;
+  ++state.counters.accepted;
+  if (state.is_stopping) return;
+  if (state.connections.size() < state.limits.connections) {
+    state.tasks.spawn(Connection::serve(state, std::move(stream)));
+    return;
+  }
+  ++state.counters.over_limit;
+  if (state.sending_away < kSendingAwayMax) {
+    state.tasks.spawn(Connection::send_away(state, std::move(stream)));
+  }
+}
+
+/// Accepting goes on by itself; the counter is what the owner watches.
+void Server::on_accept_paused(const Error&) {
+  ++state_->counters.accept_pauses;
+}
+
+}  // namespace consort::http

@@ -1,0 +1,89 @@
+// An HTTP/1.1 server: one coroutine per connection, limits on everything a client can do.
+//
+// Keep-alive and pipelining (answers in order). A client that is too slow, too large or too many is
+// cut off with the status that says so. Belongs to one loop.
+//
+//   open --> idle --first byte--> receiving --whole request--> handling --> answering --+
+//             ^  \                   |                             |          |         |
+//             |   \ idle_timeout,    | 4xx, 5xx: answer, close     | client   | write_timeout
+//             |    \ stop: close     v header_timeout: 408, close  | gone:    v close   |
+//             |                                                    v drop task          |
+//             +---------------------------- keep-alive ---------------------------------+
+//
+// While a request is handled, at most kReadAheadBytes (and one delivery) of what follows it are
+// read; a client that sends more than that is noticed to have left only after its answer. A client
+// that shuts down its sending half counts as gone: answers that are ready by then still reach it.
+// Closing after an error waits up to a second for the client to read the answer (lingering), since
+// closing on unread bytes would make the kernel take the answer back.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "async/task.hpp"
+#include "base/address.hpp"
+#include "base/error.hpp"
+#include "io/loop.hpp"
+#include "io/stream.hpp"
+#include "net/http_message.hpp"
+
+namespace consort::http {
+
+/// The application behind a server. Calls of different connections interleave at each co_await;
+/// a request whose client leaves has its task dropped.
+class Handler {
+ public:
+  virtual Task<Response> handle(Request request) = 0;
+
+ protected:
+  ~Handler() = default;
+};
+
+/// Bytes of later requests that a connection holds while it handles one.
+inline constexpr std::size_t kReadAheadBytes = 16 * 1024;
+
+struct Limits {
+  std::size_t header_bytes = 16 * 1024;              ///< request line and headers: 431
+  std::size_t body_bytes = 1024 * 1024;              ///< 413
+  std::size_t connections = 64;                      ///< above: 503 and close
+  std::chrono::milliseconds header_timeout{10'000};  ///< whole request must be in by then: 408
+  std::chrono::milliseconds idle_timeout{60'000};    ///< between requests: silent close
+  std::chrono::milliseconds write_timeout{10'000};   ///< a client that does not read: cut off
+};
+
+/// Since the server was made; for metrics.
+struct Counters {
+  std::uint64_t accepted = 0;       ///< connections, those over the limit included
+  std::uint64_t over_limit = 0;     ///< connections sent away with 503
+  std::uint64_t accept_pauses = 0;  ///< the system ran out of descriptors or memory
+  std::uint64_t requests = 0;       ///< handed to the handler
+  std::uint64_t refused = 0;        ///< requests answered with an error without being handled
+  std::uint64_t abandoned = 0;      ///< requests whose client left, or read too slowly
+};
+
+/// Loop, network and handler must outlive it. Not to be destroyed by a handler's task.
+class Server final : public io::AcceptHandler {
+ public:
+  Server(io::Loop& loop, io::Network& network, Handler& handler, Limits limits);
+  ~Server();
+
+  /// May be called for several addresses. Address::port 0 is replaced by the kernel's choice.
+  Result<Address> listen(const Address& address);
+  /// No new connections; each open one ends after its current answer ("Connection: close"), those
+  /// between requests at once. connections() reaches 0 when all have ended.
+  void stop_accepting();
+  std::size_t connections() const;
+  const Counters& counters() const;
+
+  void on_accept(std::unique_ptr<io::Stream> stream) override;
+  void on_accept_paused(const Error& why) override;
+
+ private:
+  class Connection;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace consort::http
