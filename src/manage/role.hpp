@@ -1,0 +1,82 @@
+// What a role is: everything that a subcommand supplies. All the rest (flags, files, health,
+// metrics, signals, logs) is given to it by the layers below.
+//
+// Adding a role: one folder src/roles/<role>/, one line in src/app/roles.cc, one man page, tests.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "async/task.hpp"
+#include "base/checks.hpp"
+#include "base/document.hpp"
+#include "base/log.hpp"
+#include "base/metrics.hpp"
+#include "base/options.hpp"
+#include "base/random.hpp"
+#include "io/dns.hpp"
+#include "io/loop.hpp"
+#include "io/stream.hpp"
+
+namespace consort {
+
+/// Every effect a role may have. All members belong to the role's thread.
+struct Services {
+  io::Loop& loop;
+  io::Network& network;
+  io::Dns& dns;
+  Random& random;
+  Registry& metrics;
+  CheckBoard& checks;
+  Logger& log;
+};
+
+/// A role's options as they are filled in. One object per loading: reload makes a new one.
+class RoleConfig {
+ public:
+  virtual ~RoleConfig() = default;
+  /// The tables that flags, environment and files fill.
+  virtual std::vector<BoundTable> tables() = 0;
+  /// Sees the file before the tables do: accepts a foreign form by rewriting it into ours.
+  virtual void adapt_file(Node& root, Problems& problems) {
+    (void)root;
+    (void)problems;
+  }
+  /// After every source: what one option alone cannot say. Reports all problems and warnings.
+  virtual void validate(Problems& problems) { (void)problems; }
+  /// A question that the command line asks instead of running (`--explain KEY`): fills `out` for
+  /// stdout and returns the exit code.
+  virtual std::optional<int> answer(std::string& out) const {
+    (void)out;
+    return std::nullopt;
+  }
+};
+
+class Role {
+ public:
+  virtual ~Role() = default;
+  /// Until it can serve: listeners bound. An error ends the process with exit code 69.
+  virtual Task<Result<>> start() = 0;
+  /// Until the work is done; servers wait until they are dropped. An error is exit code 1.
+  virtual Task<Result<>> run() = 0;
+  /// Stop taking work and finish what is in flight. Dropped at deadline_ms (the loop's clock).
+  virtual Task<> drain(std::uint64_t deadline_ms) = 0;
+  /// Takes over a new, valid configuration, whole or not at all.
+  virtual Result<> reload(const RoleConfig& config) = 0;
+};
+
+struct RoleSpec {
+  std::string_view group;     ///< "ambassador"; empty for top-level commands
+  std::string_view name;      ///< "shard-proxy"; also the environment prefix and man page
+  std::string_view summary;   ///< one line for --help
+  std::string_view examples;  ///< lines for --help and the man page
+  std::uint16_t admin_port;
+  std::unique_ptr<RoleConfig> (*make_config)();
+  std::unique_ptr<Role> (*make)(const Services& services, const RoleConfig& config);
+};
+
+}  // namespace consort

@@ -1,0 +1,215 @@
+#include "manage/runtime.hpp"
+
+#include <malloc.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "io/dns/cares.hpp"
+#include "io/uv/loop.hpp"
+#include "io/uv/network.hpp"
+#include "manage/admin.hpp"
+#include "manage/admin_host.hpp"
+#include "manage/clock.hpp"
+#include "manage/lifecycle.hpp"
+#include "manage/loop_watch.hpp"
+#include "manage/probe.hpp"
+#include "manage/process_metrics.hpp"
+#include "manage/supervisor.hpp"
+
+#ifndef CONSORT_VERSION
+#define CONSORT_VERSION "unknown"
+#endif
+
+namespace consort {
+
+namespace {
+
+constexpr int kExitUnavailable = 69;
+
+/// One write per line, so that lines of several processes on one pipe do not mix (up to PIPE_BUF).
+/// It blocks while the reader of a full pipe does: making a shared stderr non-blocking would do so
+/// for every other process that holds it, and losing lines is worse than waiting for the log.
+void write_stderr(void*, std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
+    if (wrote > 0) line.remove_prefix(static_cast<std::size_t>(wrote));
+    if (wrote < 0 && errno != EINTR) return;  // nobody is left to tell
+  }
+}
+
+std::int64_t wall_ms(void*) {
+  return system_moment().wall_ms;
+}
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+/// `auto` is for people on a terminal and for machines everywhere else (no-color.org).
+Logger::Options log_options(const ManageConfig& manage, const RoleSpec& spec) {
+  const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+  const char* term = std::getenv("TERM");
+  const bool is_dumb = term != nullptr && std::string_view(term) == "dumb";
+  Logger::Options options;
+  options.level = manage.log_level;
+  options.format = manage.log_format;
+  if (options.format == LogFormat::automatic) {
+    options.format = is_terminal ? LogFormat::pretty : LogFormat::json;
+  }
+  options.color = is_terminal && !is_dumb && !is_set("NO_COLOR");
+  options.role = std::string(spec.name);
+  options.name = manage.name;
+  return options;
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) == sizeof seed) return seed;
+  return system_moment().mono_ms;  // only jitter and placement depend on it
+}
+
+Identity identity_of(const RoleSpec& spec, const ManageConfig& manage) {
+  return {.role = std::string(spec.name),
+          .name = manage.name.empty() ? std::string(spec.name) : manage.name,
+          .hostname = host_name(),
+          .version = CONSORT_VERSION};
+}
+
+/// Everything of one process, in the order in which it may be destroyed backwards.
+class Process {
+ public:
+  Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources);
+  int run();
+
+ private:
+  static LoopGauges gauges_of(io::UvLoop& loop);
+  Admin::Parts admin_parts();
+
+  const RoleSpec& spec_;
+  const ManageConfig manage_;
+  const Identity identity_;
+  Logger log_;
+  Registry metrics_;
+  CheckBoard checks_;
+  ConfigStore config_;
+  Lifecycle lifecycle_;
+  LatencyHistogram& turns_;
+  Random random_;
+  io::UvLoop loop_;
+  LoopWatch watch_;
+  io::UvNetwork network_;
+  io::CaresDns dns_;
+  AdminHost host_;
+  Supervisor supervisor_;
+  Admin admin_;
+};
+
+Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources)
+    : spec_(spec),
+      manage_(loaded.manage),
+      identity_(identity_of(spec, manage_)),
+      log_({.write = write_stderr, .wall_ms = wall_ms, .context = nullptr},
+           log_options(manage_, spec)),
+      lifecycle_(system_moment),
+      turns_(metrics_.histogram("consort_loop_lag_seconds",
+                                "How long turns of the role's loop took.")),
+      random_(random_seed()),
+      watch_(gauges_of(loop_)),
+      network_(loop_),
+      dns_(loop_),
+      host_(log_),
+      supervisor_({.spec = spec,
+                   .services = {.loop = loop_,
+                                .network = network_,
+                                .dns = dns_,
+                                .random = random_,
+                                .metrics = metrics_,
+                                .checks = checks_,
+                                .log = log_},
+                   .lifecycle = lifecycle_,
+                   .config_view = config_,
+                   .sources = std::move(sources),
+                   .clock = system_moment,
+                   .on_stop = [this](std::uint64_t at_ms) { host_.end_by(at_ms); }},
+                  std::move(loaded)),
+      admin_(admin_parts()) {
+  loop_.set_turn_histogram(&turns_);
+  add_process_metrics(metrics_);
+  add_lifecycle_metrics(metrics_, lifecycle_, watch_, identity_.role, identity_.version);
+  lifecycle_.set_listener([this](const Transition& made) {
+    log_.info("state", {{"from", to_string(made.from)},
+                        {"to", to_string(made.to)},
+                        {"cause", made.cause},
+                        {"seq", made.seq}});
+    host_.tell_transition();
+  });
+  host_.attach(admin_, supervisor_, manage_.grace);
+}
+
+LoopGauges Process::gauges_of(io::UvLoop& loop) {
+  return {.now_ns = [&loop] { return loop.now_ns(); },
+          .busy_since_ns = [&loop] { return loop.busy_since_ns(); },
+          .busy_ns = [&loop] { return loop.busy_ns(); },
+          .turns = [&loop] { return loop.turns(); }};
+}
+
+Admin::Parts Process::admin_parts() {
+  std::vector<std::string> hosts = manage_.admin_host;
+  hosts.push_back(identity_.hostname);
+  return {.identity = identity_,
+          .loop = host_.loop(),
+          .lifecycle = lifecycle_,
+          .checks = checks_,
+          .metrics = metrics_,
+          .log = log_,
+          .watch = watch_,
+          .turns = turns_,
+          .config = config_,
+          .control = supervisor_,
+          .clock = system_moment,
+          .grace = manage_.grace,
+          .stall_limit = manage_.stall_limit,
+          .token_file = manage_.admin_token_file,
+          .hosts = std::move(hosts)};
+}
+
+int Process::run() {
+  log_.info("start", {{"version", identity_.version}, {"pid", ::getpid()}});
+  Result<> listening = host_.listen(manage_, spec_.admin_port, identity_);
+  if (listening) listening = host_.watch_signals();
+  if (!listening) {
+    log_.error("start.failed", {{"error", listening.error().message()}});
+    return kExitUnavailable;
+  }
+  TokenFile token(manage_.admin_token_file);
+  if (token.configured() && token.token().empty()) {
+    log_.warn("admin.no_token", {{"file", manage_.admin_token_file},
+                                 {"hint", "no bearer token is right until the file has one"}});
+  }
+  std::thread admin_thread([this] { host_.run(); });
+  supervisor_.begin();
+  loop_.run();
+  host_.finish();
+  admin_thread.join();
+  host_.close();
+  log_.flush();
+  return supervisor_.exit_code();
+}
+
+}  // namespace
+
+int run_role(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources) {
+  // Two threads that hardly allocate at the same time: one arena halves the resident memory.
+  ::mallopt(M_ARENA_MAX, 1);
+  Process process(spec, std::move(loaded), std::move(sources));
+  return process.run();
+}
+
+}  // namespace consort
