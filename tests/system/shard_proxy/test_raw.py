@@ -1,0 +1,184 @@
+"""Raw bytes, sent to a server and to the proxy before a server of the same kind: equal answers.
+
+Every request of raw_cases.py goes directly to one server, through the proxy with one server behind
+it, and (unless the case is about a whole server) through the proxy with four; each of them whole and
+once more in small pieces. After each request comes a sentinel, whose answer shows that the stream is
+still in step, and then the end of the client's stream.
+"""
+import re
+import socket
+import threading
+
+import pytest
+
+from raw_cases import MEMCACHED, REDIS, NEARLY_1MIB
+from support import servers
+
+SENTINEL = {"memcached": b"mn\r\n", "redis": b"PING end\r\n"}
+IN_STEP = {"memcached": b"MN\r\n", "redis": b"$3\r\nend\r\n"}
+PIECE_BYTES = 7
+CHOPPED_BYTES_MAX = 1000
+
+# What may differ: the case, the proxy's own answer, and why.
+NO_CONTROL_BYTES = ("CLIENT_ERROR bad command line format\r\n",
+                    "a control byte in a key is refused: it could end a line at a server")
+DIFFERENCES = {
+    "memcached": {
+        "CR inside": NO_CONTROL_BYTES,
+        "CR in a key to store": NO_CONTROL_BYTES,
+        "quiet md that misses": ("MN\r\n", "1.6.18 shows NF to a quiet miss against the protocol's"
+                                 " text, later servers hide it"),
+        "quiet ma that misses": ("MN\r\n", "as for md"),
+        "quiet ma with its value": ("STORED\r\nVA 1\r\n6\r\nMN\r\n", "1.6.18 hides the value that v asks for"
+                                    " unless it was created; the proxy shows it always"),
+        "line of 2100 bytes": (None, "longer than 2048 bytes: the server closes unless the line end"
+                               " came in the same piece, the proxy always"),
+    },
+    "redis": {
+        "function list": ("-ERR 'FUNCTION' concerns every server of the pool, and their answers are"
+                          " not merged yet\r\n", "with several servers; with one it is equal"),
+    },
+}
+# A connection's number is nobody else's.
+VARYING = re.compile(rb"(\$2\r\nid\r\n:)\d+")
+
+
+class Sides:
+    """One server asked directly, and the proxy before one and before four others."""
+
+    def __init__(self, start, protocol):
+        self.protocol = protocol
+        self.direct = start.backends(protocol)[0].port
+        self.one = start.proxy(start.backends(protocol, 1), protocol).port
+        self.four = start.proxy(start.backends(protocol, 4), protocol).port
+
+    def ask(self, port, request, chopped=False):
+        """Everything that comes back until the peer closes."""
+        with servers.connect(port, 20) as client:
+            text = request + SENTINEL[self.protocol]
+            sender = threading.Thread(target=send, args=(client, text, chopped))
+            sender.start()
+            answer = b""
+            try:
+                while chunk := client.recv(1 << 20):
+                    answer += chunk
+            except ConnectionResetError:
+                answer += b"<reset>"
+            sender.join()
+            return VARYING.sub(rb"\1?", answer)
+
+
+def send(client, text, chopped):
+    piece = PIECE_BYTES if chopped else len(text)
+    try:
+        for at in range(0, len(text), piece):
+            client.sendall(text[at:at + piece])
+        client.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the peer has closed, which is an answer too
+
+
+@pytest.fixture(scope="module")
+def sides(start_for_module):
+    made = {}
+
+    def get(protocol):
+        if protocol not in made:
+            made[protocol] = Sides(start_for_module, protocol)
+        return made[protocol]
+
+    return get
+
+
+def compare(sides, name, request):
+    for way in ("whole", "chopped"):
+        chopped = way == "chopped"
+        direct = sides.ask(sides.direct, request)
+        ours = {"one": sides.ask(sides.one, request, chopped)}
+        if not name.endswith("@one"):
+            ours["four"] = sides.ask(sides.four, request, chopped)
+        known = DIFFERENCES[sides.protocol].get(name)
+        for count, answer in ours.items():
+            where = f"{name}, {way}, {count} behind"
+            if known is None or answer == direct:
+                assert answer == direct, where
+            else:
+                expected = b"" if known[0] is None else known[0].encode()
+                end = b"" if known[0] is None else IN_STEP[sides.protocol]
+                assert answer == expected + end, where
+        if known is not None:
+            assert any(answer != direct for answer in ours.values()), f"{name} is equal by now"
+        # Pieces that arrive after a close would meet a reset, which may overtake the answer.
+        if len(request) > CHOPPED_BYTES_MAX or not direct.endswith(IN_STEP[sides.protocol]):
+            break
+
+
+@pytest.mark.parametrize("name, request_bytes", MEMCACHED, ids=[name for name, _ in MEMCACHED])
+def test_memcached(sides, name, request_bytes):
+    compare(sides("memcached"), name, request_bytes)
+
+
+@pytest.mark.parametrize("name, request_bytes", REDIS, ids=[name for name, _ in REDIS])
+def test_redis(sides, name, request_bytes):
+    compare(sides("redis"), name, request_bytes)
+
+
+def test_the_tables_are_large_and_their_exceptions_exist():
+    for protocol, cases in (("memcached", MEMCACHED), ("redis", REDIS)):
+        names = [name for name, _ in cases]
+        assert len(names) >= 60
+        assert len(set(names)) == len(names)
+        assert set(DIFFERENCES[protocol]) <= set(names)
+    assert NEARLY_1MIB > 1_000_000
+
+
+@pytest.mark.parametrize("endless", [b"y" * 2100, b" " * 2100], ids=["bytes", "blanks"])
+def test_memcached_line_that_never_ends_closes_the_connection(sides, endless):
+    both = sides("memcached")
+    for port in (both.direct, both.one, both.four):
+        with servers.connect(port) as client:
+            client.sendall(endless)
+            assert client.recv(100) == b""
+
+
+def test_redis_inline_line_that_never_ends_is_refused(sides):
+    both = sides("redis")
+    answers = []
+    for port in (both.direct, both.one, both.four):
+        with servers.connect(port) as client:
+            # No byte more than is read before the refusal: a reset would overtake the answer.
+            client.sendall(b"x" * (64 * 1024 + 1))
+            answers.append(client.recv(1000))
+    assert answers[0] == b"-ERR Protocol error: too big inline request\r\n"
+    assert answers[1:] == [answers[0]] * 2
+
+
+def test_memcached_stats_of_one_server(sides):
+    both = sides("memcached")
+
+    def names(port):
+        answer = both.ask(port, b"stats\r\nstats settings\r\nstats items\r\n")
+        return [line.split()[1] for line in answer.splitlines() if line.startswith(b"STAT ")]
+
+    direct = [name for name in names(both.direct) if not name.startswith(b"items:")]
+    assert [name for name in names(both.one) if not name.startswith(b"items:")] == direct
+    assert len(direct) > 50
+
+
+def test_redis_info_of_one_server(sides):
+    both = sides("redis")
+
+    def names(port):
+        answer = both.ask(port, b"INFO server\r\nINFO memory\r\n")
+        return [line.split(b":")[0] for line in answer.splitlines() if b":" in line]
+
+    assert names(both.one) == names(both.direct)
+    assert b"redis_version" in names(both.one)
+
+
+def test_hello_tells_what_the_server_is(sides):
+    both = sides("redis")
+    for words in (b"HELLO\r\n", b"HELLO 2\r\n", b"HELLO 3\r\n", b"HELLO 3 SETNAME me\r\n"):
+        direct = both.ask(both.direct, words)
+        assert both.ask(both.one, words) == direct
+        assert both.ask(both.four, words) == direct
