@@ -66,6 +66,15 @@ if(EXISTS ${stall_role_source})
   target_link_libraries(stall_role PRIVATE consort_manage)
 endif()
 
+# tests/bench/*.cc -> bench_<name>: data paths without a kernel, for scripts/budget.
+file(GLOB bench_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/bench/*.cc)
+foreach(source ${bench_sources})
+  cmake_path(GET source STEM name)
+  add_executable(bench_${name} ${source})
+  target_compile_options(bench_${name} PRIVATE ${CONSORT_WARNINGS})
+  target_link_libraries(bench_${name} PRIVATE consort_roles)
+endforeach()
+
 function(consort_fuzz)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/*.cc)
   add_custom_target(fuzzers)
