@@ -20,6 +20,9 @@ enum class Progress : std::uint8_t { more, done, error };
 inline constexpr std::size_t kMaxInline = 64 * 1024;           ///< bytes of an inline command
 inline constexpr std::int64_t kMaxBulk = 512LL * 1024 * 1024;  ///< bytes of one argument
 inline constexpr std::int64_t kMaxArgs = 1024 * 1024;          ///< arguments of one request
+// The same for clients that have not given their password yet.
+inline constexpr std::int64_t kMaxStrangerBulk = 16 * 1024;
+inline constexpr std::int64_t kMaxStrangerArgs = 10;
 
 /// Finds one request at the front of a growing buffer.
 ///
@@ -33,6 +36,8 @@ class RequestParser {
   /// Forget the request; the next parse() starts afresh. Keeps its memory, unless a request of
   /// thousands of arguments made it large.
   void reset();
+  /// False holds requests to the limits for strangers. Outlives reset().
+  void set_trusted(bool trusted) { trusted_ = trusted; }
 
   /// After done: how many bytes the request took. 0 arguments means: skip it (empty line, *0, *-1).
   std::size_t size() const { return position_; }
@@ -73,6 +78,7 @@ class RequestParser {
   bool is_inline_ = false;
   bool started_ = false;
   bool endless_line_ = false;  ///< the line holds a NUL
+  bool trusted_ = true;
 };
 
 /// Finds where replies end in a stream of bytes, keeping only its own state: replies of any size

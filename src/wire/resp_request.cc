@@ -209,6 +209,7 @@ Progress RequestParser::parse_count(std::string_view bytes) {
     position_ = end + 2;
   }
   if (count > kMaxArgs) return refuse("invalid multibulk length");
+  if (!trusted_ && count > kMaxStrangerArgs) return refuse("unauthenticated multibulk length");
   missing_ = std::max<std::int64_t>(count, 0);
   scanned_ = position_;
   return Progress::done;
@@ -230,6 +231,7 @@ Progress RequestParser::parse_bulk_header(std::string_view bytes) {
     position_ = end + 2;
   }
   if (length > kMaxBulk) return refuse("invalid bulk length");
+  if (!trusted_ && length > kMaxStrangerBulk) return refuse("unauthenticated bulk length");
   bulk_length_ = length;
   return Progress::done;
 }

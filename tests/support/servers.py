@@ -19,6 +19,11 @@ CONSORT = pathlib.Path(os.environ.get("CONSORT", ROOT / "build" / "consort"))
 PORT_RANGE = range(20000, 32000)
 
 
+def is_sanitized():
+    """A sanitizer's shadow and quarantine make memory figures meaningless."""
+    return b"__asan_init" in CONSORT.read_bytes()
+
+
 def free_port():
     """A port on which nobody listens now."""
     for _ in range(200):

@@ -28,7 +28,7 @@ Client::~Client() {
 // ---- input ----
 
 void Client::on_data(std::string_view bytes) {
-  if (closing_ || closed_) return;
+  if (closing_ || closed_ || is_last_input_) return;
   pool_.metrics().client_bytes_received.add(bytes.size());
   if (in_.empty() && !paused_) {
     std::size_t used = parse_some(bytes);
@@ -60,6 +60,11 @@ std::size_t Client::parse_some(std::string_view bytes) {
     }
     Taken taken = take_request(bytes.substr(at));
     if (taken.parsed == Parsed::more) break;
+    if (taken.parsed == Parsed::wait) {
+      wants_silence_ = true;
+      pause();
+      break;
+    }
     at += taken.used;
     pool_.metrics().client_requests.add();
     if (taken.parsed == Parsed::closing) {
@@ -77,8 +82,9 @@ void Client::pause() {
 }
 
 void Client::resume_parsing() {
-  paused_ = false;
+  paused_ = wants_silence_ = false;
   if (!closing_) in_.consume(parse_some(in_.view()));
+  if (is_last_input_ && !paused_) closing_ = true;
   if (!paused_ && stream_) stream_->resume_reading();
 }
 
@@ -92,7 +98,12 @@ void Client::on_end(const Error& why) {
   close("");
 }
 
+// What was read before is still answered, though it may be waiting for room.
 void Client::close_when_idle() {
+  if (paused_) {
+    is_last_input_ = true;
+    return;
+  }
   closing_ = true;
   if (!has_work()) close("");
 }
@@ -313,7 +324,8 @@ void Client::flush() {
     }
   }
   if (!waiting_.empty()) wake_links();
-  if (paused_ && out_.size() <= kLowWater && slots_.size() < kMaxPipelined / 2) resume_parsing();
+  bool has_room = out_.size() <= kLowWater && slots_.size() < kMaxPipelined / 2;
+  if (paused_ && has_room && (!wants_silence_ || slots_.empty())) resume_parsing();
   if (closing_ && !closed_ && !has_work()) close("");
 }
 

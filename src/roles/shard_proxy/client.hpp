@@ -75,6 +75,7 @@ class Client : public io::StreamHandler, public ReplySink {
     more,     ///< the request is not whole yet
     request,  ///< one request of `used` bytes was routed or answered
     closing,  ///< the answer is queued and the connection ends after it
+    wait,     ///< take it again when every request before it is answered
   };
   struct Taken {
     Parsed parsed;
@@ -90,6 +91,7 @@ class Client : public io::StreamHandler, public ReplySink {
 
   static constexpr std::uint8_t kUnfiltered = 0;
 
+  bool has_unanswered() const { return !slots_.empty(); }
   /// A new slot at the end: the place where the reply to the current request will stand.
   std::uint32_t open_slot(std::uint8_t filter_kind = kUnfiltered);
   /// The reply to the current request, known at once.
@@ -152,8 +154,10 @@ class Client : public io::StreamHandler, public ReplySink {
   std::vector<Waiting> waiting_;
   bool write_pending_ = false;
   bool paused_ = false;
+  bool wants_silence_ = false;  ///< paused until every request is answered
   bool parsing_ = false;
-  bool closing_ = false;  ///< no more input; ends when everything is answered and sent
+  bool is_last_input_ = false;  ///< what in_ holds is still taken, then closing_
+  bool closing_ = false;        ///< no more input; ends when everything is answered and sent
   bool closed_ = false;
   bool buried_ = false;
 };

@@ -171,7 +171,6 @@ bool Link::others_wait_behind(const ReplySink& sink) {
 void Link::receiver_ready() {
   if (waiting_for_ == nullptr) return;
   waiting_for_ = nullptr;
-  quiet_since_ms_ = now_ms();
   if (stream_) stream_->resume_reading();
 }
 
@@ -188,7 +187,8 @@ void Link::connect() {
   state_ = State::connecting;
   connect_started_ms_ = now_ms();
   const PoolContext& context = upstream_.context();
-  Millis limit = context.config.connect_timeout;
+  // Who waits for the connection has no more time than for a reply.
+  Millis limit = std::min(context.config.connect_timeout, context.config.timeout);
   timer_.arm_at(connect_started_ms_ + static_cast<std::uint64_t>(limit.count()));
   const Address& address = upstream_.spec().address;
   if (address.is_unix() || is_ip_literal(address.host)) {
@@ -250,7 +250,7 @@ void Link::greet() {
   }
   greeting_left_ = static_cast<std::uint32_t>(steps.size());
   // Whoever waits since connect() began should wait one timeout in all, not one more.
-  auto limit = static_cast<std::uint64_t>(std::max(config.timeout, config.connect_timeout).count());
+  auto limit = static_cast<std::uint64_t>(config.timeout.count());
   auto deadline = static_cast<std::uint32_t>(connect_started_ms_ + limit);
   timer_.cancel();
   for (const auto& [step, text] : steps) push(text, Slot{&greeter_, step, deadline});
@@ -299,7 +299,6 @@ void Link::greeting_reply(std::uint32_t step, std::string_view reply) {
 void Link::go_up() {
   state_ = State::up;
   has_failed_ = false;
-  retry_ms_ = 0;
   std::string_view bytes = held_bytes_.view();
   while (!held_.empty()) {
     Held held = held_.front();
@@ -341,6 +340,8 @@ void Link::close_idle() {
 
 void Link::lost(std::string reason) {
   timer_.cancel();
+  // A server that answers its greeting and fails at once is not back: the delay goes on growing.
+  if (state_ == State::up && now_ms() - connect_started_ms_ >= kMaxRetryMs) retry_ms_ = 0;
   stream_.reset();
   upstream_.context().turn.forget(*this);
   write_pending_ = false;

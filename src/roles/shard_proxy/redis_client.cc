@@ -1,5 +1,7 @@
 #include "roles/shard_proxy/redis_client.hpp"
 
+#include <utility>
+
 #include "base/text.hpp"
 #include "roles/shard_proxy/pool.hpp"
 #include "roles/shard_proxy/redis_gather.hpp"
@@ -45,6 +47,25 @@ bool blocks(const redis::Command& command, const redis::Arguments& arguments) {
   return false;
 }
 
+// What the server looks at before anything else, a password included.
+struct Shape {
+  const redis::Command* exact;  ///< a container's subcommand, else the command
+  std::string error;            ///< no such command, or too few or many arguments
+};
+
+Shape check_shape(const redis::Command* command, const redis::Arguments& arguments) {
+  if (command == nullptr) return {nullptr, redis::unknown_command_error(arguments)};
+  const redis::Command* exact = command;
+  std::string name(command->name);
+  if (command->is_container() && arguments.size() > 1) {
+    exact = redis::find_subcommand(*command, arguments[1]);
+    if (exact == nullptr) return {nullptr, redis::unknown_subcommand_error(arguments)};
+    name.append("|").append(exact->name);
+  }
+  if (exact->accepts(arguments.size())) return {exact, {}};
+  return {exact, redis::wrong_arity_error(name)};
+}
+
 bool merge_of(redis::ResponsePolicy policy, RedisMerge& merge) {
   switch (policy) {
     case redis::ResponsePolicy::all_succeeded:
@@ -67,7 +88,9 @@ bool merge_of(redis::ResponsePolicy policy, RedisMerge& merge) {
 }  // namespace
 
 RedisClient::RedisClient(Pool& pool, std::unique_ptr<io::Stream> stream, std::uint64_t id)
-    : Client(pool, std::move(stream), id), authenticated_(pool.config().redis_auth.empty()) {}
+    : Client(pool, std::move(stream), id) {
+  set_authenticated(pool.config().redis_auth.empty());
+}
 
 Client::Taken RedisClient::take_request(std::string_view bytes) {
   switch (parser_.parse(bytes)) {
@@ -83,6 +106,7 @@ Client::Taken RedisClient::take_request(std::string_view bytes) {
   Taken taken{Parsed::request, parser_.size()};
   bytes_ = bytes.substr(0, parser_.size());
   if (parser_.argc() > 0 && !route(bytes_)) taken.parsed = Parsed::closing;
+  if (std::exchange(must_wait_, false)) taken = {Parsed::wait};
   parser_.reset();
   return taken;
 }
@@ -107,7 +131,8 @@ bool RedisClient::route(std::string_view request) {
       command != nullptr &&
       (command->name == "auth" || command->name == "hello" || command->name == "reset");
   if (!authenticated_ && !may_come_first) {
-    answer_error("NOAUTH Authentication required.");
+    std::string error = check_shape(command, redis::Arguments(parser_, bytes_)).error;
+    answer_error(error.empty() ? "NOAUTH Authentication required." : error);
   } else if (command == nullptr) {
     // A module's command names its keys in a way that only the server knows.
     if (pool().servers() == 1) {
@@ -131,28 +156,21 @@ void RedisClient::route_known(const redis::Command& command, std::string_view re
   }
   if (answer_here(command)) return;
   redis::Arguments arguments(parser_, bytes_);
-  if (command.is(redis::kStateful) || blocks(command, arguments)) {
-    refuse("needs a connection of its own, which this proxy does not give yet");
-    return;
-  }
-  if (pool().servers() == 1) {
+  bool is_private = command.is(redis::kStateful) || blocks(command, arguments);
+  if (pool().servers() == 1 && !is_private) {
     send_to(0, request);
     return;
   }
-  const redis::Command* exact = &command;
-  std::string full_name(command.name);
-  if (command.is_container() && parser_.argc() > 1) {
-    exact = redis::find_subcommand(command, arg(1));
-    if (exact == nullptr) {
-      answer_error(redis::unknown_subcommand_error(arguments));
-      return;
-    }
-    full_name.append("|").append(exact->name);
-  }
-  if (!exact->accepts(parser_.argc())) {
-    answer_error(redis::wrong_arity_error(full_name));
+  Shape shape = check_shape(&command, arguments);
+  if (!shape.error.empty()) {
+    answer_error(shape.error);
     return;
   }
+  if (is_private) {
+    refuse("needs a connection of its own, which this proxy does not give yet");
+    return;
+  }
+  const redis::Command* exact = shape.exact;
   if (command.name == "publish" || command.name == "spublish") {
     send_to(pool().server_of(arg(1)), request);
   } else if (!redis::find_keys(*exact, arguments, key_positions_)) {

@@ -43,6 +43,8 @@ class RedisClient final : public Client {
   void answer_hello_map();
   void answer_client();
   void answer_reset();
+  bool may_switch_to(Dialect dialect);
+  void set_authenticated(bool authenticated);
   bool check_password(std::string_view user, std::string_view password);
   void route_keyless(const redis::Command& command, std::string_view request);
   void route_keyed(const redis::Command& command, std::string_view request);
@@ -61,7 +63,8 @@ class RedisClient final : public Client {
   std::vector<std::uint32_t> key_servers_;
   Dialect dialect_ = Dialect::resp2;
   std::string client_name_;
-  bool authenticated_;
+  bool authenticated_ = true;
+  bool must_wait_ = false;  ///< the request cannot be taken before the others are answered
 };
 
 }  // namespace consort::shard_proxy

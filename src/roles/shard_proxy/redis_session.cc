@@ -1,4 +1,5 @@
 // The commands of a Redis client that belong to its connection, and so are answered by the proxy.
+#include <algorithm>
 #include <charconv>
 
 #include "base/text.hpp"
@@ -10,11 +11,18 @@ namespace {
 
 constexpr std::string_view kWrongPass =
     "WRONGPASS invalid username-password pair or user is disabled.";
+constexpr std::string_view kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
 constexpr std::string_view kOldestWithHello = "6.0.0";
 
 bool parse_number(std::string_view text, std::int64_t& value) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+// Of CLIENT SETNAME, where it ends up in lists of one line per client.
+bool is_client_name(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
 }
 
 }  // namespace
@@ -69,6 +77,18 @@ void RedisClient::answer_select() {
   }
 }
 
+void RedisClient::set_authenticated(bool authenticated) {
+  authenticated_ = authenticated;
+  parser_.set_trusted(authenticated);
+}
+
+// The dialects have their own connections to a server: what was sent on the old one must have been
+// done before anything is sent on the new one. False: this request has to be taken again later.
+bool RedisClient::may_switch_to(Dialect dialect) {
+  must_wait_ = dialect != dialect_ && has_unanswered();
+  return !must_wait_;
+}
+
 bool RedisClient::check_password(std::string_view user, std::string_view password) {
   const std::string& expected = pool().config().redis_auth;
   if (user != "default") return false;
@@ -83,7 +103,7 @@ void RedisClient::answer_auth() {
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
   } else if (check_password(parser_.argc() == 3 ? arg(1) : "default", arg(parser_.argc() - 1))) {
-    authenticated_ = true;
+    set_authenticated(true);
     answer("+OK\r\n");
   } else {
     answer_error(kWrongPass);
@@ -113,6 +133,10 @@ void RedisClient::answer_hello() {
       i += 2;
     } else if (equals_ignoring_case(arg(i), "setname") && left >= 1) {
       name = arg(++i);
+      if (!is_client_name(name)) {
+        answer_error(kBadClientName);
+        return;
+      }
     } else {
       answer_error("ERR Syntax error in HELLO option '" + std::string(arg(i)) + "'");
       return;
@@ -121,13 +145,15 @@ void RedisClient::answer_hello() {
   if (!allowed) {
     answer_error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-        "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
-        "RESP protocol version at the same time");
+        "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+        "protocol version at the same time");
     return;
   }
-  authenticated_ = true;
+  Dialect dialect = protocol == 3 ? Dialect::resp3 : Dialect::resp2;
+  if (!may_switch_to(dialect)) return;
+  dialect_ = dialect;
+  set_authenticated(true);
   if (!name.empty()) client_name_ = std::string(name);
-  dialect_ = protocol == 3 ? Dialect::resp3 : Dialect::resp2;
   answer_hello_map();
 }
 
@@ -165,9 +191,8 @@ void RedisClient::answer_client() {
     return;
   }
   if (parser_.argc() == 3 && equals_ignoring_case(arg(1), "setname")) {
-    for (char c : arg(2)) {
-      if (c >= '!' && c <= '~') continue;
-      answer_error("ERR Client names cannot contain spaces, newlines or special characters.");
+    if (!is_client_name(arg(2))) {
+      answer_error(kBadClientName);
       return;
     }
     client_name_ = std::string(arg(2));
@@ -186,9 +211,10 @@ void RedisClient::answer_client() {
 }
 
 void RedisClient::answer_reset() {
+  if (!may_switch_to(Dialect::resp2)) return;
   dialect_ = Dialect::resp2;
   client_name_.clear();
-  authenticated_ = pool().config().redis_auth.empty();
+  set_authenticated(pool().config().redis_auth.empty());
   answer("+RESET\r\n");
 }
 

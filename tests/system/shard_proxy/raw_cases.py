@@ -4,6 +4,7 @@ Each case is (name, bytes). They run in this order against servers that start em
 use what an earlier one stored. Names that end in "@one" are about a whole server (or several keys),
 and are only comparable when the proxy has one server behind it.
 """
+from talk import command
 
 KEY250 = b"k" * 250
 KEY251 = b"k" * 251
@@ -181,14 +182,6 @@ MEMCACHED = [
     ("burst", b"".join(b"set p%d 0 0 1\r\n%d\r\nget p%d\r\ndelete p%d\r\n" % (i, i % 10, i, i)
                        for i in range(300))),
 ]
-
-def command(*words):
-    parts = [b"*%d\r\n" % len(words)]
-    for word in words:
-        word = word if isinstance(word, bytes) else str(word).encode()
-        parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
-    return b"".join(parts)
-
 
 def lines(text):
     """One command per line, its words separated by blanks."""
@@ -383,7 +376,10 @@ REDIS = [
     ("reset", lines("CLIENT SETNAME me\nRESET\nCLIENT GETNAME\nRESET now")),
     ("hello that fails", lines("HELLO 1\nHELLO x\nHELLO 3 NONSENSE\nHELLO 2 AUTH a\n"
                               "HELLO 4 SETNAME a")),
-    ("hello names", lines("HELLO 2 SETNAME\nHELLO 2 AUTH nobody x")),
+    ("hello names", lines("HELLO 2 SETNAME\nHELLO 2 AUTH nobody x\nHELLO 2 AUTH default\n"
+                          "HELLO 2 AUTH default x") + command("HELLO", "2", "SETNAME", "a b")),
+    ("wrong arity of what is refused", lines("MULTI x\nWATCH\nBLPOP\nSUBSCRIBE\nMONITOR x\n"
+                                             "XREAD\nXREAD BLOCK\nBLMOVE a b\nDISCARD x")),
     ("quit", lines("GET s\nQUIT\nGET s")),
     ("quit with a word", lines("QUIT now")),
     ("resp3", lines("""HELLO 3
@@ -448,6 +444,8 @@ REDIS = [
     ("count with a zero in front", b"*01\r\n$4\r\nPING\r\n"),
     ("nested array", b"*2\r\n*1\r\n$3\r\nGET\r\n$1\r\na\r\n"),
     ("http", b"GET / HTTP/1.1\r\n\r\n"),
+    ("http post", b"POST / HTTP/1.1\r\nGET s\r\n\r\n"),
+    ("http host", b"Host: localhost\r\nGET s\r\n\r\n"),
     ("burst", b"".join(lines(f"SET b{i} {i}\nGET b{i}\nINCR b{i}\nDEL b{i}") for i in range(500))),
     ("burst with errors", b"".join(lines(f"SET b{i} {i}\nLPUSH b{i} 1\nFROB\nGET b{i}\nGET\n"
                                          f"DEL b{i}") for i in range(100))),
@@ -456,7 +454,8 @@ REDIS = [
                        "FLUSHDB")),
     ("dbsize", lines("SET f 1\nSET g 2\nDBSIZE\nDBSIZE x")),
     ("config@one", lines("CONFIG GET maxmemory\nCONFIG SET maxmemory 0\nCONFIG GET\nCONFIG SET x")),
-    ("keyspace@one", lines("FLUSHALL\nSET f 1\nKEYS *\nRANDOMKEY\nRANDOMKEY x\nSCAN 0\nSCAN x\nSCAN")),
+    ("keyspace@one", lines("FLUSHALL\nSET f 1\nKEYS *\nRANDOMKEY\nRANDOMKEY x\nSCAN 0\nSCAN x\n"
+                           "SCAN")),
     ("publish", lines("PUBLISH ch x\nPUBLISH ch")),
     ("function", lines("FUNCTION FLUSH\nFUNCTION NONSENSE")),
     ("function list", lines("FUNCTION LIST")),

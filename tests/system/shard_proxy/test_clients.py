@@ -64,7 +64,8 @@ def test_a_client_library_sees_the_same_answers(start, script, count):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_gives_the_same_lines_twice(start, script):
     protocol, run = SCRIPTS[script]
-    assert run(start.backends(protocol)[0].port, True) == run(start.backends(protocol)[0].port, True)
+    first, second = start.backends(protocol, 2)
+    assert run(first.port, True) == run(second.port, True)
 
 
 def speaks(port):

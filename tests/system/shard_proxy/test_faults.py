@@ -13,6 +13,8 @@ from support.servers import wait_until
 from talk import Memcached, Redis, command, owners, timed
 
 TIMEOUT = 0.4
+# Of the timeout; a sanitized binary may be later.
+LATE = 1.5 if servers.is_sanitized() else 1.1
 OPTIONS = ["--timeout", "400ms", "--server-retry-timeout", "200ms",
            "--distribution", "jump", "--hash", "murmur"]
 # Up to a fifth of jitter, and half as much again for each failed try before.
@@ -54,11 +56,11 @@ def test_a_hung_server_costs_only_its_own_keys(shards):
         shards.victim.send_signal(signal.SIGSTOP)
         seconds, text = failure(client, "GET", shards.victim_keys[0])
         assert text == f"ERR {shards.name} timed out"
-        assert TIMEOUT * 0.9 <= seconds <= TIMEOUT * 1.1
+        assert TIMEOUT * 0.9 <= seconds <= TIMEOUT * LATE
         for _ in range(3):
             seconds, text = failure(client, "GET", shards.victim_keys[0])
             assert text in texts
-            assert seconds <= TIMEOUT * 1.1
+            assert seconds <= TIMEOUT * LATE
         assert client.ask("GET", shards.other_keys[0]) == shards.other_keys[0].encode()
         during = load.take()
         print(f"p99 before {before * 1e6:.0f} us, during {percentile(during, 0.99) * 1e6:.0f} us "
@@ -88,7 +90,7 @@ def test_a_split_request_fails_as_a_whole_and_alone_when_one_server_hangs(shards
         assert other.ask("MGET", *shards.other_keys) == [k.encode() for k in shards.other_keys]
         seconds, answer = timed(client.reply)
         assert str(answer) == f"ERR {shards.name} timed out"
-        assert seconds <= TIMEOUT * 1.1
+        assert seconds <= TIMEOUT * LATE
         assert client.reply() == shards.other_keys[0].encode()
         shards.victim.send_signal(signal.SIGCONT)
         recovers(client, shards.victim_keys[0])

@@ -1,9 +1,9 @@
 """Raw bytes, sent to a server and to the proxy before a server of the same kind: equal answers.
 
-Every request of raw_cases.py goes directly to one server, through the proxy with one server behind
-it, and (unless the case is about a whole server) through the proxy with four; each of them whole and
-once more in small pieces. After each request comes a sentinel, whose answer shows that the stream is
-still in step, and then the end of the client's stream.
+Every request of raw_cases.py goes directly to one server, through the proxy with one server
+behind it, and (unless the case is about a whole server) through the proxy with four; each of them
+whole and once more in small pieces. After each request comes a sentinel, whose answer shows that
+the stream is still in step, and then the end of the client's stream.
 """
 import re
 import socket
@@ -26,11 +26,9 @@ DIFFERENCES = {
     "memcached": {
         "CR inside": NO_CONTROL_BYTES,
         "CR in a key to store": NO_CONTROL_BYTES,
-        "quiet md that misses": ("MN\r\n", "1.6.18 shows NF to a quiet miss against the protocol's"
-                                 " text, later servers hide it"),
-        "quiet ma that misses": ("MN\r\n", "as for md"),
-        "quiet ma with its value": ("STORED\r\nVA 1\r\n6\r\nMN\r\n", "1.6.18 hides the value that v asks for"
-                                    " unless it was created; the proxy shows it always"),
+        "quiet ma with its value": ("STORED\r\nVA 1\r\n6\r\nMN\r\n",
+                                    "1.6.18 hides the value that v asks for unless it was created;"
+                                    " the proxy shows it always"),
         "line of 2100 bytes": (None, "longer than 2048 bytes: the server closes unless the line end"
                                " came in the same piece, the proxy always"),
     },
@@ -53,19 +51,22 @@ class Sides:
         self.four = start.proxy(start.backends(protocol, 4), protocol).port
 
     def ask(self, port, request, chopped=False):
-        """Everything that comes back until the peer closes."""
-        with servers.connect(port, 20) as client:
-            text = request + SENTINEL[self.protocol]
-            sender = threading.Thread(target=send, args=(client, text, chopped))
-            sender.start()
-            answer = b""
-            try:
-                while chunk := client.recv(1 << 20):
-                    answer += chunk
-            except ConnectionResetError:
-                answer += b"<reset>"
-            sender.join()
-            return VARYING.sub(rb"\1?", answer)
+        return ask(port, request + SENTINEL[self.protocol], chopped)
+
+
+def ask(port, text, chopped=False):
+    """Everything that comes back until the peer closes."""
+    with servers.connect(port, 20) as client:
+        sender = threading.Thread(target=send, args=(client, text, chopped))
+        sender.start()
+        answer = b""
+        try:
+            while chunk := client.recv(1 << 20):
+                answer += chunk
+        except ConnectionResetError:
+            answer += b"<reset>"
+        sender.join()
+        return VARYING.sub(rb"\1?", answer)
 
 
 def send(client, text, chopped):
@@ -174,6 +175,56 @@ def test_redis_info_of_one_server(sides):
 
     assert names(both.one) == names(both.direct)
     assert b"redis_version" in names(both.one)
+
+
+GUARDED = [
+    ("commands without auth", b"GET a\r\nSET a 1\r\nNONSENSE\r\nGET\r\nPING\r\nECHO x\r\n"
+     b"CLIENT GETNAME\r\nSELECT 0\r\nCOMMAND COUNT\r\nINFO\r\nMGET a b\r\n"),
+    ("auth", b"AUTH wrong\r\nAUTH nobody secret\r\nAUTH default wrong\r\nAUTH secret\r\n"
+     b"SET a 1\r\nGET a\r\nAUTH wrong\r\nGET a\r\nRESET\r\nGET a\r\n"),
+    ("auth with a user", b"AUTH default secret\r\nGET a\r\nAUTH\r\nAUTH a b c\r\n"),
+    ("hello without auth", b"HELLO\r\nHELLO 3\r\nHELLO 2 SETNAME x\r\nHELLO 9\r\n"),
+    ("hello with auth", b"HELLO 2 AUTH default wrong\r\nHELLO 2 AUTH default secret\r\nGET a\r\n"),
+    ("hello 3 with auth", b"HELLO 3 AUTH default secret SETNAME me\r\nGET nope\r\n"),
+    ("quit without auth", b"QUIT\r\n"),
+    ("wrong shapes without auth", b"CLIENT NONSENSE\r\nSELECT\r\nCONFIG NONSENSE\r\nMULTI x\r\n"
+     b"XADD k * a\r\nAUTH\r\nHELLO 2 NONSENSE\r\n"),
+    ("ten arguments without auth", b"*10\r\n" + b"$1\r\nx\r\n" * 10),
+    ("eleven arguments without auth", b"*11\r\n"),
+    ("16 KiB without auth", b"*2\r\n$3\r\nGET\r\n$16384\r\n" + b"x" * 16384 + b"\r\n"),
+    ("more than 16 KiB without auth", b"*2\r\n$3\r\nGET\r\n$16385\r\n"),
+    ("more than 16 KiB with auth", b"AUTH secret\r\n*2\r\n$3\r\nGET\r\n$16385\r\n"
+     + b"x" * 16385 + b"\r\n"),
+]
+
+
+@pytest.fixture(scope="module")
+def guarded(start_for_module, tmp_path_factory):
+    """(direct, ours): ports of a Redis with a password, and of the proxy before such a one."""
+    direct, behind = start_for_module.redis(2, extra=["--requirepass", "secret"])
+    port = servers.free_port()
+    config = tmp_path_factory.mktemp("guarded") / "nutcracker.yml"
+    config.write_text(f"alpha:\n  listen: 127.0.0.1:{port}\n  redis: true\n  redis_auth: secret\n"
+                      f"  servers: [127.0.0.1:{behind.port}:1]\n")
+    start_for_module.proxy(options=["--config", config])
+    return direct.port, port
+
+
+@pytest.mark.parametrize("request_bytes", [raw for _, raw in GUARDED],
+                         ids=[name for name, _ in GUARDED])
+def test_redis_with_a_password(guarded, request_bytes):
+    direct, ours = guarded
+    assert ask(ours, request_bytes) == ask(direct, request_bytes)
+
+
+def test_requests_before_a_change_of_protocol_are_seen_by_those_after_it(sides):
+    """RESP2 and RESP3 use different connections to a server, but one client sees one order."""
+    both = sides("redis")
+    request = b"".join(b"HELLO 3\r\nSET o%d x\r\nRESET\r\nGET o%d\r\nDEL o%d\r\n" % (i, i, i)
+                       for i in range(50))
+    direct = both.ask(both.direct, request)
+    assert both.ask(both.one, request) == direct
+    assert both.ask(both.four, request) == direct
 
 
 def test_hello_tells_what_the_server_is(sides):

@@ -1,4 +1,4 @@
-"""Listeners and servers on unix paths, abstract names and IPv6, and a nutcracker.yml that has them."""
+"""Listeners and servers on unix paths, abstract names and IPv6; a nutcracker.yml with them."""
 import os
 import socket
 import stat

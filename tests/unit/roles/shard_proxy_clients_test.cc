@@ -151,6 +151,30 @@ TEST_CASE("draining closes idle clients and lets busy ones finish") {
   CHECK(proxy.pool().is_drained());
 }
 
+TEST_CASE("draining answers all of a pipeline that was too long to take at once") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& eager = proxy.connect();
+  proxy.server(0).hold();
+  std::string pipeline;
+  std::string expected;
+  for (std::size_t i = 0; i < Client::kMaxPipelined + 5000; ++i) {
+    pipeline += "GET a\r\n";
+    expected += "$-1\r\n";
+  }
+  eager.send(pipeline);
+  proxy.settle();
+  proxy.pool().drain();
+  std::string got;
+  for (int i = 0; i < 10; ++i) {
+    proxy.server(0).release();
+    got += eager.take();
+  }
+  CHECK(got == expected);
+  CHECK(eager.ended());
+  CHECK(proxy.pool().is_drained());
+}
+
 TEST_CASE("draining ends clients that left already, when their last request is answered") {
   RedisWorld proxy(1);
   proxy.start();

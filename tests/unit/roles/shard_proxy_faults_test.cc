@@ -123,6 +123,9 @@ TEST_CASE("a server that ends within a reply costs only the client that had a pa
     CHECK_FALSE(other.ended());
     CHECK_FALSE(idle.ended());
     CHECK(proxy.logged("client.cut_off") == 1);
+    proxy.server(0).special = nullptr;
+    proxy.run_for(1300);
+    CHECK(other.command({"GET", "b"}) == "$-1\r\n");
   }
 }
 
@@ -189,6 +192,19 @@ TEST_CASE("a server that is down fails requests at once, and serves again when i
   CHECK_FALSE(client.ended());
 }
 
+TEST_CASE("a server that stays down is tried again ever more rarely") {
+  RedisWorld proxy(1);
+  proxy.server(0).at().refuse_next(1000);
+  proxy.start();
+  proxy.run_for(60'000);
+  CHECK(proxy.server(0).at().attempts() > 7);
+  CHECK(proxy.server(0).at().attempts() < 13);
+  int before = proxy.server(0).at().attempts();
+  proxy.run_for(600'000);
+  CHECK(proxy.server(0).at().attempts() - before > 600 / 36 - 1);
+  CHECK(proxy.logged("server.down") == 1);
+}
+
 TEST_CASE("a reply that nobody asked for ends that connection and no other") {
   RedisWorld proxy(2);
   proxy.start();
@@ -251,8 +267,8 @@ TEST_CASE("an idle connection that the server closes is made anew without a fail
   for (std::size_t round = 1; round < 4; ++round) {
     proxy.run_for(2000);
     proxy.server(0).peer().close();
-    client.post({"GET", "a"});
-    CHECK(client.take() == "$-1\r\n");
+    if (round % 2 == 1) client.post({"GET", "a"});
+    CHECK(client.take() == (round % 2 == 1 ? "$-1\r\n" : ""));
     CHECK(proxy.server(0).at().connections() == round + 1);
   }
   CHECK(proxy.logged("server.down") == 0);
@@ -268,6 +284,31 @@ TEST_CASE("a server that closes as soon as it has greeted is not knocked at with
   proxy.run_for(10'000);
   CHECK(proxy.server(0).at().attempts() < 15);
   CHECK(proxy.server(0).at().attempts() > 3);
+}
+
+TEST_CASE("a server that answers its greeting and ends is tried ever more rarely") {
+  RedisWorld proxy(1);
+  proxy.server(0).at().on_data = [](sim::SimPeer& peer) {
+    peer.take();
+    peer.send("+OK\r\n");
+    peer.close();
+  };
+  proxy.start();
+  proxy.run_for(60'000);
+  CHECK(proxy.server(0).at().attempts() > 7);
+  CHECK(proxy.server(0).at().attempts() < 13);
+}
+
+TEST_CASE("a request waits for a connection no longer than for a reply") {
+  RedisWorld proxy(1);
+  proxy.config.timeout = Millis(100);
+  proxy.config.connect_timeout = Millis(5000);
+  proxy.server(0).at().hang_next(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  client.post({"GET", "a"});
+  proxy.run_for(110);
+  CHECK(client.take() == "-ERR a connecting timed out\r\n");
 }
 
 TEST_CASE("a stalled server costs memory only up to the timeout of each request") {

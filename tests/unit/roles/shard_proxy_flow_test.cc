@@ -38,6 +38,56 @@ TEST_CASE("a large value passes on before it is complete") {
   CHECK(client.command({"GET", "b"}) == "$-1\r\n");
 }
 
+TEST_CASE("the part of a reply that overtook another passes on when its turn has come") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  client.post({"GET", proxy.key_on(0)});
+  proxy.server(1).special = [](const Words&) { return "$10\r\nabc"; };
+  client.post({"GET", proxy.key_on(1)});
+  CHECK(client.take().empty());
+  proxy.server(0).release();
+  CHECK(client.take() == "$-1\r\n$10\r\nabc");
+  proxy.server(1).peer().send("defghij\r\n");
+  CHECK(client.take() == "defghij\r\n");
+}
+
+TEST_CASE("many replies that overtook others keep their bytes while older ones are passed on") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  std::string expected;
+  std::size_t asked = 0;
+  auto overtakes = [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < end; ++i) {
+      std::string key = proxy.key_on(1, i);
+      std::string value = key + patterned(9000 + asked++ * 37 % 900);
+      client.post({"SET", key, value});
+      client.post({"GET", key});
+      expected += "+OK\r\n" + bulk(value);
+    }
+  };
+  for (int round = 0; round < 4; ++round) {
+    client.post({"GET", proxy.key_on(0)});
+    expected += "$-1\r\n";
+    overtakes(0, 40);
+    client.post({"GET", proxy.key_on(0)});
+    expected += "$-1\r\n";
+    overtakes(40, 44);
+    proxy.settle();
+    proxy.server(0).release(1);
+    proxy.server(0).hold();
+    proxy.settle();
+    overtakes(44, 50);
+    proxy.settle();
+  }
+  proxy.server(0).release();
+  bool same = client.take() == expected;
+  CHECK(same);
+}
+
 TEST_CASE("a value of 20 MiB passes in both directions") {
   RedisWorld proxy(2);
   proxy.start();
@@ -56,6 +106,7 @@ TEST_CASE("a slow client holds back its own server connection, and gets every by
   proxy.server(0).store.data["a"] = value;
   client.peer().stall();
   client.post({"GET", "a"});
+  client.post({"GET", "b"});
   proxy.settle();
   sim::SimPeer& server = proxy.server(0).peer();
   CHECK(server.unread_bytes() > 6 * kMiB);
@@ -73,7 +124,7 @@ TEST_CASE("a slow client holds back its own server connection, and gets every by
   CHECK(server.unread_bytes() > kMiB);
   client.peer().resume();
   got += client.take();
-  bool same = got == bulk(value);
+  bool same = got == bulk(value) + "$-1\r\n";
   CHECK(same);
   CHECK(client.command({"PING"}) == "+PONG\r\n");
   CHECK(proxy.logged("cut_off") == 0);
@@ -101,6 +152,25 @@ TEST_CASE("others are served past a client that has stopped reading a large valu
   CHECK_FALSE(stopped.ended());
   stopped.peer().resume();
   CHECK(stopped.take().size() > 3 * kMiB);
+}
+
+TEST_CASE("a client that others cannot wait for is cut off at its output limit") {
+  RedisWorld proxy(1, 1, kPieces);
+  proxy.config.client_output_limit = ByteSize{2 * kMiB};
+  proxy.start();
+  TestClient& stopped = proxy.connect();
+  TestClient& other = proxy.connect();
+  proxy.server(0).store.data["large"] = patterned(4 * kMiB);
+  stopped.peer().stall();
+  stopped.post({"GET", "large"});
+  proxy.settle();
+  CHECK_FALSE(stopped.ended());
+  std::uint64_t asked_at = proxy.now_ms();
+  CHECK(other.command({"GET", "b"}) == "$-1\r\n");
+  CHECK(proxy.now_ms() == asked_at);
+  CHECK(stopped.ended());
+  CHECK(proxy.logged("it reads too slowly, with") == 1);
+  CHECK(proxy.clients() == 1);
 }
 
 TEST_CASE("a hung server does not hold back another through a client that waits for both") {
@@ -146,6 +216,21 @@ TEST_CASE("a client that stops reading is cut off above the output limit, and th
   CHECK(proxy.logged("it stopped reading with") == 1);
   CHECK(proxy.pool_counter("consort_clients_cut_off_total").value() == 1);
   CHECK(other.command({"GET", "b"}) == "$-1\r\n");
+}
+
+TEST_CASE("one reply above the output limit is enough when it is not read") {
+  RedisWorld proxy(2);
+  proxy.config.client_output_limit = ByteSize{4 * kMiB};
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).store.data[proxy.key_on(0)] = patterned(5 * kMiB);
+  client.peer().stall();
+  client.post({"MGET", proxy.key_on(0), proxy.key_on(1)});
+  proxy.run_for(999);
+  CHECK_FALSE(client.ended());
+  proxy.run_for(2);
+  CHECK(client.ended());
+  CHECK(proxy.logged("it stopped reading with") == 1);
 }
 
 TEST_CASE("a client that has been idle is not cut off for two large replies at once") {

@@ -127,7 +127,11 @@ void break_something(RedisWorld& proxy, Random& random) {
   RedisServer& server = proxy.server(random.below(3));
   if (server.at().connections() == 0) return;
   sim::SimPeer& peer = server.at().peer(random.below(server.at().connections()));
-  switch (random.below(8)) {
+  switch (random.below(9)) {
+    case 8:
+      peer.send("$9\r\npart");
+      peer.close();
+      break;
     case 0:
       peer.reset();
       break;
@@ -225,7 +229,66 @@ void play_with_faults(std::uint64_t seed) {
   CHECK(after.take().starts_with("*3\r\n"));
 }
 
+/// A random memcached request on few keys.
+std::string memcache_request(Random& random) {
+  auto key = [&random] { return "key" + std::to_string(random.below(10)); };
+  std::string body(random.below(6) == 0 ? random.below(10'000) : random.below(10), 'x');
+  std::string size = std::to_string(body.size());
+  std::string quiet = random.below(2) == 0 ? " noreply" : "";
+  std::string meta_quiet = random.below(2) == 0 ? " q O" + std::to_string(random.below(99)) : " k";
+  switch (random.below(10)) {
+    case 0:
+      return "set " + key() + " 0 0 " + size + quiet + "\r\n" + body + "\r\n";
+    case 1:
+      return "add " + key() + " 0 0 " + size + quiet + "\n" + body + "\r\n";
+    case 2:
+      return "delete " + key() + quiet + "\r\n";
+    case 3:
+      return "mg " + key() + " v" + meta_quiet + "\r\n";
+    case 4:
+      return "ms " + key() + " " + size + meta_quiet + "\r\n" + body + "\r\n";
+    case 5:
+      return "md " + key() + meta_quiet + "\r\n";
+    case 6:
+      return random.below(3) == 0 ? "flush_all" + quiet + "\r\n" : "mn\r\n";
+    case 7:
+      return "incr " + key() + " nonsense" + quiet + "\r\nset k 0 0 1\r\nlong\r\n";
+    default:
+      break;
+  }
+  std::string line = random.below(2) == 0 ? "gets" : "gat 10";
+  for (std::uint64_t i = 1 + random.below(7); i > 0; --i) line += " " + key();
+  return line + "\r\n";
+}
+
+std::string play_memcache(std::uint64_t seed, std::uint32_t servers) {
+  Random random(seed * 15'485'863 + 3);
+  sim::Conditions conditions{.jitter_ms = 20, .window_bytes = 5000, .split = true};
+  MemcacheWorld proxy(servers, seed, conditions);
+  proxy.config.timeout = Millis(60'000);
+  proxy.start();
+  proxy.run_for(100);
+  TestClient& client = proxy.connect();
+  for (int step = 0; step < 80; ++step) {
+    client.send(memcache_request(random));
+    if (random.below(4) == 0) proxy.run_for(random.below(20));
+  }
+  proxy.run_for(50'000);
+  CHECK_FALSE(client.ended());
+  return client.take();
+}
+
 }  // namespace
+
+TEST_CASE("on 200 random schedules four memcached servers answer as one does") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::string one = play_memcache(seed, 1);
+    bool same = one == play_memcache(seed, 4);
+    CHECK(same);
+    CHECK(one.size() > 100);
+  }
+}
 
 TEST_CASE("on 200 random schedules every client gets what one server would answer, in order") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) play_in_order(seed);

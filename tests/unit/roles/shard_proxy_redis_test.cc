@@ -216,6 +216,16 @@ TEST_CASE("keyless commands ask one server or all, or are refused, but never lie
   CHECK_FALSE(client.ended());
 }
 
+TEST_CASE("what any server can answer is asked of one that is up") {
+  RedisWorld proxy(3);
+  proxy.server(0).at().refuse_next(100);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  CHECK(client.command({"TIME"}) == "+TIME\r\n");
+  CHECK(proxy.server(1).log == Lines{"TIME"});
+  CHECK(client.command({"DBSIZE"}) == "-ERR a Connection refused\r\n");
+}
+
 TEST_CASE("SCRIPT EXISTS is the logical and of what all servers say") {
   RedisWorld proxy(2);
   proxy.start();

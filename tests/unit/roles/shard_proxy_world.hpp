@@ -3,15 +3,17 @@
 //   RedisWorld proxy(4);                        // servers a, b, c, d at 10.0.0.1:6379..
 //   proxy.config.timeout = Millis(100);         // before start()
 //   proxy.start();
-//   Client& client = proxy.connect();           // a client of the pool
+//   TestClient& client = proxy.connect();       // a client of the pool
 //   CHECK(client.command({"GET", "x"}) == "$-1\r\n");
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/checks.hpp"
