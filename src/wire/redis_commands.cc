@@ -9,23 +9,21 @@ namespace consort::redis {
 namespace {
 
 enum class Find : std::uint8_t { range, keynum };
-enum class Special : std::uint8_t { none, sort, migrate };
+enum class Special : std::uint8_t { none, sort, migrate, xread, georadius };
 
-/// One of the server's key specifications.
+/// One of the server's key specifications: a range of arguments, or a number and so many keys.
 struct KeySpec {
-  std::string_view keyword;  ///< begins after it; empty: begins at `position`
-  int position;              ///< of the first key, or where the search for the keyword starts
+  int position;  ///< range: of the first key; keynum: what the next numbers count from
   Find find;
-  int last;   ///< range: last key after the first, or from the end if negative; keynum: where
-              ///< the number is, after the beginning
+  int last;   ///< range: last key after the first, or from the end if negative; keynum: the number
   int step;   ///< from key to key
-  int limit;  ///< range: only the first 1/limit of the rest are keys; keynum: of the first key
+  int first;  ///< keynum: the first key
 };
 
-/// How the keys of a group of commands are found: by at most three specifications, or by code of
-/// ours where the server has none.
+/// How the keys of a group of commands are found: by at most two specifications, or by code of ours
+/// where the server has none that says all.
 struct KeyRule {
-  KeySpec specs[3];
+  KeySpec specs[2];
   std::uint8_t count;
   Special special;
 };
@@ -44,10 +42,6 @@ constexpr bool same_word(std::string_view text, std::string_view lower_case) {
     if (lower(text[i]) != lower_case[i]) return false;
   }
   return true;
-}
-
-bool same_word_any_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 /// FNV-1a over the letters without their case. The fold is coarse; equal hashes are compared.
@@ -88,6 +82,32 @@ bool read_count(std::string_view text, std::size_t& count) {
   return !text.empty() && error == std::errc() && stop == end;
 }
 
+struct StreamOptions {
+  std::int64_t streams_at = 0;  ///< where the word STREAMS is; 0: nowhere
+  bool blocks = false;
+};
+
+/// The options of XREAD and XREADGROUP, read as the server reads them: what follows an option is a
+/// value, whatever it looks like.
+StreamOptions stream_options(const Arguments& arguments) {
+  StreamOptions options;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    if (same_word(arguments[i], "streams")) {
+      options.streams_at = static_cast<std::int64_t>(i);
+      break;
+    }
+    if (same_word(arguments[i], "block")) {
+      options.blocks = true;
+      i += 1;
+    } else if (same_word(arguments[i], "count")) {
+      i += 1;
+    } else if (same_word(arguments[i], "group")) {
+      i += 2;
+    }
+  }
+  return options;
+}
+
 class KeyFinder {
  public:
   KeyFinder(const Arguments& arguments, std::vector<std::uint32_t>& positions)
@@ -101,44 +121,28 @@ class KeyFinder {
         return find_sort();
       case Special::migrate:
         return find_migrate();
+      case Special::xread:
+        return find_xread();
+      case Special::georadius:
+        return find_georadius();
       case Special::none:
         break;
     }
-    bool found = rule.count == 0;
     for (std::size_t i = 0; i < rule.count; ++i) {
       const KeySpec& spec = rule.specs[i];
-      std::int64_t first = spec.position;
-      if (!spec.keyword.empty()) {
-        first = find_keyword(spec);
-        if (first == 0) continue;  // an option that is not used, or XREAD without STREAMS
-      }
-      const bool ok = spec.find == Find::range ? add_range(spec, first) : add_keynum(spec, first);
-      if (!ok) return false;
-      found = true;
+      if (!(spec.find == Find::range ? add_range(spec) : add_keynum(spec))) return false;
     }
     std::ranges::sort(out_);
-    return found;
+    return true;
   }
 
  private:
   void add(std::int64_t position) { out_.push_back(static_cast<std::uint32_t>(position)); }
   std::string_view word(std::int64_t i) const { return arguments_[static_cast<std::size_t>(i)]; }
 
-  /// The argument after the keyword; 0 when it is not there or ends the request.
-  std::int64_t find_keyword(const KeySpec& spec) const {
-    for (std::int64_t i = spec.position; i + 1 < argc_; ++i) {
-      if (same_word_any_case(word(i), spec.keyword)) return i + 1;
-    }
-    return 0;
-  }
-
-  bool add_range(const KeySpec& spec, std::int64_t first) {
-    std::int64_t last = first + spec.last;
-    if (spec.last < 0) {
-      const std::int64_t rest = argc_ - first;
-      if (spec.limit > 1 && rest % spec.limit != 0) return false;
-      last = spec.limit > 1 ? first + rest / spec.limit + spec.last : argc_ + spec.last;
-    }
+  bool add_range(const KeySpec& spec) {
+    const std::int64_t first = spec.position;
+    const std::int64_t last = spec.last < 0 ? argc_ + spec.last : first + spec.last;
     if (first >= argc_ || last >= argc_ || last < first) return false;
     // The values that follow the last key must be there too (MSET).
     if (last == argc_ - 1 && (last - first + 1) % spec.step != 0) return false;
@@ -146,11 +150,11 @@ class KeyFinder {
     return true;
   }
 
-  bool add_keynum(const KeySpec& spec, std::int64_t begin) {
-    const std::int64_t at = begin + spec.last;
+  bool add_keynum(const KeySpec& spec) {
+    const std::int64_t at = spec.position + spec.last;
     std::size_t count = 0;
     if (at >= argc_ || !read_count(word(at), count)) return false;
-    const std::int64_t first = begin + spec.limit;
+    const std::int64_t first = spec.position + spec.first;
     const auto room = static_cast<std::size_t>(std::max<std::int64_t>(argc_ - first, 0));
     if (count > room) return false;
     for (std::size_t i = 0; i < count; ++i) add(first + static_cast<std::int64_t>(i) * spec.step);
@@ -190,6 +194,29 @@ class KeyFinder {
     }
     if (word(3).empty()) return false;
     add(3);
+    return true;
+  }
+
+  /// XREAD [COUNT n] [BLOCK ms] STREAMS key ... id ..., and XREADGROUP with [GROUP g c] [NOACK]:
+  /// the options may come in any order, and names may be words of the syntax.
+  bool find_xread() {
+    const std::int64_t streams = stream_options(arguments_).streams_at;
+    const std::int64_t rest = argc_ - streams - 1;
+    if (streams == 0 || rest <= 0 || rest % 2 != 0) return false;
+    for (std::int64_t i = 0; i < rest / 2; ++i) add(streams + 1 + i);
+    return true;
+  }
+
+  /// GEORADIUS key x y radius unit ..., GEORADIUSBYMEMBER key member radius unit ...: the last
+  /// STORE or STOREDIST counts.
+  bool find_georadius() {
+    if (argc_ < 5) return false;
+    std::int64_t store = 0;
+    for (std::int64_t i = 5; i + 1 < argc_; ++i) {
+      if (same_word(word(i), "store") || same_word(word(i), "storedist")) store = ++i;
+    }
+    add(1);
+    if (store != 0) add(store);
     return true;
   }
 
@@ -240,6 +267,27 @@ bool find_keys(const Command& command, const Arguments& arguments,
                std::vector<std::uint32_t>& positions) {
   if (KeyFinder(arguments, positions).run(kKeyRules[command.key_rule])) return true;
   positions.clear();
+  return false;
+}
+
+bool may_block(const Command& command, const Arguments& arguments) {
+  if (!command.is(kBlocking)) return false;
+  const bool blocks_on_demand = kKeyRules[command.key_rule].special == Special::xread;
+  return !blocks_on_demand || stream_options(arguments).blocks;
+}
+
+bool reads_by_pattern(const Command& command, const Arguments& arguments) {
+  if (kKeyRules[command.key_rule].special != Special::sort) return false;
+  for (std::size_t i = 2; i + 1 < arguments.size(); ++i) {
+    if (same_word(arguments[i], "limit")) {
+      i += 2;
+    } else if (same_word(arguments[i], "store")) {
+      i += 1;
+    } else if (same_word(arguments[i], "by") || same_word(arguments[i], "get")) {
+      // Without a star it names no key: BY nosort, GET #.
+      if (arguments[++i].find('*') != std::string_view::npos) return true;
+    }
+  }
   return false;
 }
 

@@ -20,8 +20,8 @@ namespace consort::redis {
 enum Flag : std::uint16_t {
   kWrite = 1 << 0,
   kReadonly = 1 << 1,
-  kBlocking = 1 << 2,  ///< may hold its connection: BLPOP, XREAD, WAIT..
-  kStateful = 1 << 3,  ///< changes or needs the state of its connection: MULTI, AUTH, SUBSCRIBE..
+  kBlocking = 1 << 2,  ///< may hold its connection: BLPOP, XREAD.. (see may_block)
+  kStateful = 1 << 3,  ///< changes or needs the state of its connection: MULTI, AUTH, WAIT..
   kPubSub = 1 << 4,    ///< the SUBSCRIBE family and PUBLISH
   kAdmin = 1 << 5,
   kMovableKeys = 1 << 6,  ///< key positions depend on the arguments
@@ -96,9 +96,15 @@ std::span<const Command> all_commands();
 /// container pass its subcommand's entry. False when the arguments are too few, or too malformed,
 /// for the keys to be found: the server would refuse the request as well, so any server may be
 /// asked for the text. True with no positions: the request has no keys. Keys that SORT's BY and GET
-/// patterns reach are not arguments and are not found.
+/// patterns reach are not arguments and are not found: see reads_by_pattern().
 bool find_keys(const Command& command, const Arguments& arguments,
                std::vector<std::uint32_t>& positions);
+
+/// Whether this request may hold its connection until something happens: BLPOP always, XREAD only
+/// with BLOCK.
+bool may_block(const Command& command, const Arguments& arguments);
+/// Whether it is a SORT whose BY or GET pattern reads keys that only the server can name.
+bool reads_by_pattern(const Command& command, const Arguments& arguments);
 
 /// "ERR unknown command 'x', with args beginning with: 'a' 'b' ", cut and cleaned as the server
 /// does.

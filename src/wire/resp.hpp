@@ -82,8 +82,9 @@ class RequestParser {
 };
 
 /// Finds where replies end in a stream of bytes, keeping only its own state: replies of any size
-/// stream through. Never allocates. Understands every RESP3 type; attributes ("|") belong to the
-/// reply they precede.
+/// stream through. Understands every RESP3 type; attributes ("|") belong to the
+/// reply they precede. A reply deeper than kInlineDepth (only scripts and modules make them) costs
+/// 8 bytes per level while it passes.
 class ReplyScanner {
  public:
   struct Step {
@@ -98,7 +99,9 @@ class ReplyScanner {
   /// True between replies.
   bool idle() const { return !busy_; }
 
-  static constexpr std::size_t kMaxDepth = 64;
+  static constexpr std::size_t kInlineDepth = 32;
+  /// A Lua script can nest some thousand levels: the server that lets it must not look broken.
+  static constexpr std::size_t kMaxDepth = 1 << 13;
 
  private:
   enum class State : std::uint8_t { header, line, body };
@@ -108,8 +111,15 @@ class ReplyScanner {
   Progress skip_line(std::string_view bytes, std::size_t& at);
   Progress skip_body(std::string_view bytes, std::size_t& at);
   bool end_value();
+  bool push_level(std::uint64_t pending);
+  void pop_level();
+  std::uint64_t& top_level() {
+    return depth_ <= kInlineDepth ? pending_[depth_ - 1] : deep_pending_.back();
+  }
 
-  std::uint64_t pending_[kMaxDepth];  ///< values still to come; only [0, depth_) means anything
+  /// Values still to come, level by level; only the first depth_ mean anything.
+  std::uint64_t pending_[kInlineDepth];
+  std::vector<std::uint64_t> deep_pending_;  ///< the levels that do not fit
   std::size_t depth_ = 0;
   std::uint64_t body_left_ = 0;  ///< bytes of a bulk still to come, with its CRLF
   char header_[32];              ///< a length line that arrived in pieces

@@ -148,9 +148,24 @@ Progress ReplyScanner::begin_value(char type, std::int64_t length) {
   const bool is_attribute = type == '|';
   const auto count = static_cast<std::uint64_t>(length) * (type == '%' || is_attribute ? 2 : 1);
   if (count == 0) return is_attribute ? Progress::more : Progress::done;
-  if (depth_ == kMaxDepth) return Progress::error;
-  pending_[depth_++] = count | (is_attribute ? kAttribute : 0);
-  return Progress::more;
+  return push_level(count | (is_attribute ? kAttribute : 0)) ? Progress::more : Progress::error;
+}
+
+bool ReplyScanner::push_level(std::uint64_t pending) {
+  if (depth_ == kMaxDepth) return false;
+  if (depth_ < kInlineDepth) {
+    pending_[depth_] = pending;
+  } else {
+    deep_pending_.push_back(pending);
+  }
+  ++depth_;
+  return true;
+}
+
+void ReplyScanner::pop_level() {
+  if (depth_ > kInlineDepth) deep_pending_.pop_back();
+  --depth_;
+  if (depth_ == 0 && deep_pending_.capacity() > 0) deep_pending_ = {};
 }
 
 Progress ReplyScanner::skip_line(std::string_view bytes, std::size_t& at) {
@@ -188,11 +203,10 @@ Progress ReplyScanner::skip_body(std::string_view bytes, std::size_t& at) {
 /// reply is over.
 bool ReplyScanner::end_value() {
   while (depth_ > 0) {
-    std::uint64_t& pending = pending_[depth_ - 1];
-    --pending;
+    const std::uint64_t pending = --top_level();
     if ((pending & ~kAttribute) > 0) return false;
     const bool was_attribute = pending == kAttribute;
-    --depth_;
+    pop_level();
     if (was_attribute) return false;
   }
   return true;

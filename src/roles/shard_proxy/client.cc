@@ -41,7 +41,8 @@ void Client::on_data(std::string_view bytes) {
 }
 
 bool Client::may_parse() const {
-  return slots_.size() < kMaxPipelined && out_.size() + stored_bytes_ <= kHighWater;
+  std::size_t kept = out_.size() + stored_bytes_ + gathered_bytes_;
+  return slots_.size() < kMaxPipelined && kept <= kHighWater;
 }
 
 // Returns how many bytes are done with; the rest belongs to a request that is not whole.
@@ -92,7 +93,7 @@ void Client::on_end(const Error& why) {
   // A client may send its last requests and a FIN at once, and still wants the answers.
   bool finished = why.code() == Errc::closed && why.sys() == 0;
   if (finished && has_work() && !closed_) {
-    closing_ = true;
+    close_when_idle();
     return;
   }
   close("");
@@ -149,9 +150,15 @@ void Client::on_reply(std::uint32_t tag, std::string_view bytes, bool last) {
   fill_slot(tag, bytes, last);
 }
 
-void Client::gathered(std::uint32_t slot, std::string_view reply, Gather& gather) {
+bool Client::may_gather(std::size_t bytes) {
+  // For a client that is gone nothing is kept.
+  if (closed_ || gathered_bytes_ + bytes > kMaxKeptBytes) return false;
+  gathered_bytes_ += bytes;
+  return true;
+}
+
+void Client::gathered(std::uint32_t slot, std::string_view reply) {
   std::unique_ptr<Gather> done = std::move(slots_[slot].gather);
-  (void)gather;
   --outstanding_;
   if (closed_) {
     bury_if_done();
@@ -300,7 +307,7 @@ void Client::on_patience_end() {
 void Client::cannot_wait() {
   if (out_.size() > pool_.config().client_output_limit.bytes) {
     close("it reads too slowly, with " + std::to_string(out_.size()) + " bytes to send");
-  } else if (stored_bytes_ > Gather::kMaxMergedBytes) {
+  } else if (stored_bytes_ > kMaxKeptBytes) {
     close("more than 1 GiB of its replies wait for a slower server");
   }
 }

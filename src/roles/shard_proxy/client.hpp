@@ -7,8 +7,9 @@
 //
 // The slot at the front passes its bytes on as they come, so a reply of any size streams through.
 // Replies that overtake it are kept in one arena per client (replies in pieces in a string of their
-// own). Limits: kMaxPipelined unanswered requests, then the client is not read; kHighWater unsent
-// bytes, then neither the client nor the server whose long reply is passing is read.
+// own). Limits: kMaxPipelined unanswered requests, then the client is not read; kHighWater bytes
+// unsent, stored or being gathered, then neither the client nor the server whose long reply is
+// passing is read; kMaxKeptBytes stored or gathered, then the client is closed or gets an error.
 //
 // A request whose reply has been passed on in part cannot be repaired when its server fails: the
 // client connection is closed, which is what a single server's death would look like.
@@ -39,6 +40,8 @@ class Client : public io::StreamHandler, public ReplySink {
   static constexpr std::size_t kMaxPipelined = 10'000;
   static constexpr std::size_t kHighWater = 1 << 20;
   static constexpr std::size_t kLowWater = 256 << 10;
+  /// Of replies that cannot be sent yet. Requests that are under way at kHighWater may bring more.
+  static constexpr std::size_t kMaxKeptBytes = 1ULL << 30;
   /// A request may be this large in all: one value at its protocol's limit, and room for keys.
   static constexpr std::size_t kMaxRequestBytes = 576ULL << 20;
 
@@ -56,8 +59,11 @@ class Client : public io::StreamHandler, public ReplySink {
   /// Turn's call.
   void flush();
 
-  /// A gathered reply is complete; `gather` is destroyed.
-  void gathered(std::uint32_t slot, std::string_view reply, Gather& gather);
+  /// A gathered reply is complete; the gathering of this slot is destroyed.
+  void gathered(std::uint32_t slot, std::string_view reply);
+  /// For a gathering that wants to keep so much more; true when it is counted and may.
+  bool may_gather(std::size_t bytes);
+  void release_gathered(std::size_t bytes) { gathered_bytes_ -= bytes; }
 
   void on_data(std::string_view bytes) final;
   void on_writable() final;
@@ -124,7 +130,7 @@ class Client : public io::StreamHandler, public ReplySink {
   std::size_t parse_some(std::string_view bytes);
   bool may_parse() const;
   void resume_parsing();
-  void fill_slot(std::uint32_t slot, std::string_view bytes, bool last);
+  void fill_slot(std::uint32_t tag, std::string_view bytes, bool last);
   void store(Slot& slot, std::string_view bytes);
   void compact_arena();
   std::string_view stored(const Slot& slot) const;
@@ -143,6 +149,7 @@ class Client : public io::StreamHandler, public ReplySink {
   std::unique_ptr<io::Stream> stream_;
   ByteQueue in_;
   ByteQueue out_;
+  std::size_t gathered_bytes_ = 0;  ///< in the parts of gatherings; these use it to their end
   SequenceQueue<Slot> slots_;
   std::string arena_;
   std::size_t arena_live_ = 0;    ///< bytes of arena_ that slots still need

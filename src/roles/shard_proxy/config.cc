@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::uint16_t kRedisPort = 6379;
 constexpr std::uint16_t kMemcachedPort = 11211;
+// Links keep deadlines in 32 bits of milliseconds, which is good for 24 days.
+constexpr Millis kMaxTimeout{24 * 60 * 60 * 1000};
 
 constexpr Option kPoolTable[] = {
     option<&PoolConfig::listen>(
@@ -39,7 +41,7 @@ constexpr Option kPoolTable[] = {
     option<&PoolConfig::server_connections>(
         "server-connections", "connections to each server; a client always uses the same one"),
     option<&PoolConfig::preconnect>("preconnect",
-                                    "wait for the servers' connections before being ready"),
+                                    "open all server connections at the start, not only the first"),
     option<&PoolConfig::backlog>("backlog", "connections the kernel queues for the listener"),
     option<&PoolConfig::client_connections>("client-connections",
                                             "most clients at a time; 0 is no limit"),
@@ -72,13 +74,16 @@ constexpr Option kRoleTable[] = {
     option_map<&Config::pools>("pools", kPoolTable, "pools by name, each with the keys of a pool"),
 };
 
+// A map of pools by name. One listener or server list is enough to tell: a pool that lacks one is
+// then complained of as a pool, not as an unknown key.
 bool is_nutcracker(const Node& root) {
-  if (root.kind != Node::Kind::map || root.members.empty() || root.find("pools") != nullptr) {
-    return false;
-  }
-  return std::all_of(root.members.begin(), root.members.end(), [](const auto& member) {
-    return member.second.kind == Node::Kind::map && member.second.find("listen") != nullptr;
-  });
+  if (root.kind != Node::Kind::map || root.find("pools") != nullptr) return false;
+  auto is_map = [](const auto& member) { return member.second.kind == Node::Kind::map; };
+  auto is_pool = [](const auto& member) {
+    return member.second.find("listen") != nullptr || member.second.find("servers") != nullptr;
+  };
+  return std::all_of(root.members.begin(), root.members.end(), is_map) &&
+         std::any_of(root.members.begin(), root.members.end(), is_pool);
 }
 
 // "nutcracker.yml as it is" becomes our form: {pools: <the file>}.
@@ -120,7 +125,11 @@ Protocol resolve_protocol(const PoolConfig& pool) {
 
 void check_servers(const PoolConfig& pool, Problems& problems) {
   std::string where = "pool \"" + pool.name + "\": ";
-  if (pool.servers.empty()) {
+  // A --server that could not be read has been reported already.
+  bool was_told = std::any_of(
+      problems.errors().begin(), problems.errors().end(),
+      [](const std::string& error) { return error.find("is not a server") != std::string::npos; });
+  if (pool.servers.empty() && !was_told) {
     problems.error(where + "no server; give --server HOST:PORT (in a file: servers)");
   }
   for (std::size_t i = 0; i < pool.servers.size(); ++i) {
@@ -156,9 +165,10 @@ void check_pool(PoolConfig& pool, Problems& problems) {
   if (!pool.hash_tag.empty() && pool.hash_tag.size() != 2) {
     problems.error(where + "hash_tag: \"" + pool.hash_tag + "\" must be two characters, as {}");
   }
-  if (pool.timeout.count() <= 0) problems.error(where + "timeout must be more than 0");
-  if (pool.connect_timeout.count() <= 0) {
-    problems.error(where + "connect_timeout must be more than 0");
+  for (auto [name, value] :
+       {std::pair("timeout", pool.timeout), std::pair("connect_timeout", pool.connect_timeout)}) {
+    if (value.count() > 0 && value <= kMaxTimeout) continue;
+    problems.error(where + name + " must be more than 0 and at most 24h");
   }
   if (pool.server_connections == 0 || pool.server_connections > 1000) {
     problems.error(where + "server_connections must be 1 to 1000");

@@ -7,30 +7,38 @@ namespace consort::shard_proxy {
 Gather::Gather(Client& client, std::uint32_t slot, std::uint32_t parts)
     : parts_(parts), client_(client), slot_(slot), missing_(parts) {}
 
+Gather::~Gather() {
+  client_.release_gathered(bytes_);
+}
+
 void Gather::on_reply(std::uint32_t tag, std::string_view bytes, bool last) {
   Part& part = parts_[tag];
-  bytes_ += bytes.size();
-  if (bytes_ > kMaxMergedBytes && !part.failed) {
-    part = Part{};
-    part.failed = true;
-    part.failure = failure_line(Failure{"the merged reply", "is larger than 1 GiB"});
+  if (!part.failed && client_.may_gather(bytes.size())) {
+    bytes_ += bytes.size();
+    part.reply.append(bytes);
+  } else if (!part.failed) {
+    fail_part(part, Failure{"the merged reply", "is larger than 1 GiB"});
   }
-  if (!part.failed) part.reply.append(bytes);
   if (last) part_done();
 }
 
 void Gather::on_failure(std::uint32_t tag, const Failure& failure) {
-  Part& part = parts_[tag];
-  part.failed = true;
-  part.reply.clear();
-  part.failure = failure_line(failure);
+  fail_part(parts_[tag], failure);
   part_done();
+}
+
+void Gather::fail_part(Part& part, const Failure& failure) {
+  client_.release_gathered(part.reply.size());
+  bytes_ -= part.reply.size();
+  part.reply = {};
+  part.failed = true;
+  part.failure = failure_line(failure);
 }
 
 void Gather::part_done() {
   if (--missing_ != 0) return;
   std::string reply = merge();
-  client_.gathered(slot_, reply, *this);  // destroys this
+  client_.gathered(slot_, reply);  // destroys this
 }
 
 }  // namespace consort::shard_proxy

@@ -14,15 +14,13 @@ namespace consort::shard_proxy {
 class Client;
 
 /// How parts become one reply. The part of each key, and its place in the request, are kept, so
-/// that order and duplicates come out as one server would answer them.
+/// that order and duplicates come out as one server would answer them. Parts are kept whole until
+/// all are there, since they interleave key by key; what they take counts against the client.
 class Gather : public ReplySink {
  public:
-  /// Of one merged reply. Parts are kept whole until all are there: they interleave key by key.
-  static constexpr std::size_t kMaxMergedBytes = 1ULL << 30;
-
   /// `parts` replies are awaited, tagged 0..parts-1; then client.gathered(slot, reply).
   Gather(Client& client, std::uint32_t slot, std::uint32_t parts);
-  virtual ~Gather() = default;
+  virtual ~Gather();
   Gather(const Gather&) = delete;
   Gather& operator=(const Gather&) = delete;
 
@@ -44,12 +42,13 @@ class Gather : public ReplySink {
   std::vector<Part> parts_;
 
  private:
+  void fail_part(Part& part, const Failure& failure);
   void part_done();
 
   Client& client_;
   const std::uint32_t slot_;
   std::size_t missing_;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0;  ///< of the parts that are kept
 };
 
 }  // namespace consort::shard_proxy

@@ -270,10 +270,20 @@ void Link::Greeter::on_failure(std::uint32_t tag, const Failure& failure) {
   if (link_.state_ == State::greeting) link_.lost(std::string(failure.reason));
 }
 
+// What servers say before they hang up on a connection that they will not serve.
+bool Link::turns_us_away(std::string_view line) {
+  return line.starts_with("ERROR Too many open connections") ||
+         line.starts_with("-ERR max number of clients") || line.starts_with("-DENIED ");
+}
+
 void Link::greeting_reply(std::uint32_t step, std::string_view reply) {
   if (state_ != State::greeting) return;
   bool is_error = !reply.empty() && (reply.front() == '-' || reply.front() == '!');
   std::string_view line = reply.substr(0, reply.find('\r'));
+  if (turns_us_away(line)) {
+    lost("turned us away: " + std::string(line));
+    return;
+  }
   if (step == kVersion) {
     // "VERSION 1.6.18"; anything else is alive too, and will speak for itself.
     if (line.starts_with("VERSION ")) upstream_.set_version(std::string(line.substr(8)));
@@ -378,7 +388,8 @@ void Link::fail_everything() {
 
 void Link::retry_later() {
   const PoolContext& context = upstream_.context();
-  auto first = static_cast<std::uint64_t>(context.config.server_retry_timeout.count());
+  auto asked_for = static_cast<std::uint64_t>(context.config.server_retry_timeout.count());
+  std::uint64_t first = std::max(asked_for, kMinRetryMs);
   retry_ms_ = retry_ms_ == 0 ? first : std::min(retry_ms_ + retry_ms_ / 2, kMaxRetryMs);
   // Up to a fifth less or more, so that many proxies do not knock together.
   std::uint64_t jitter = context.services.random.below(retry_ms_ * 2 / 5 + 1);

@@ -45,6 +45,7 @@ class Link final : public io::StreamHandler, private io::DnsHandler<io::DnsAddre
  public:
   static constexpr std::uint32_t kStuckTimeouts = 3;
   static constexpr std::size_t kMaxQueuedBytes = 512ULL << 20;
+  static constexpr std::uint64_t kMinRetryMs = 10;  ///< whatever server-retry-timeout says
   static constexpr std::uint64_t kMaxRetryMs = 30'000;
   static constexpr std::uint64_t kShortLifeMs = 1'000;
 
@@ -96,7 +97,7 @@ class Link final : public io::StreamHandler, private io::DnsHandler<io::DnsAddre
     Link& link_;
     std::string reply_;
   };
-  enum GreetingStep : std::uint32_t { kAuth, kHello, kSelect, kVersion };
+  enum GreetingStep : std::uint8_t { kAuth, kHello, kSelect, kVersion };
 
   struct Step {
     bool broken;
@@ -104,6 +105,7 @@ class Link final : public io::StreamHandler, private io::DnsHandler<io::DnsAddre
     std::size_t used;
   };
 
+  static bool turns_us_away(std::string_view line);
   void on_resolved(Result<std::vector<io::DnsAddress>> answer) override;
   void open(const Address& address);
   void greet();

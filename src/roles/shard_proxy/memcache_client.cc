@@ -9,6 +9,13 @@ namespace consort::shard_proxy {
 
 using memcache::Command;
 
+namespace {
+
+constexpr std::string_view kNotShared =
+    "SERVER_ERROR not available through a shared connection\r\n";
+
+}  // namespace
+
 Client::Taken MemcacheClient::take_request(std::string_view bytes) {
   switch (parser_.parse(bytes)) {
     case memcache::Progress::more:
@@ -49,7 +56,9 @@ Client::Parsed MemcacheClient::route() {
       route_to_every_server();
       break;
     case Command::stats:
-      if (pool().servers() == 1) {
+      if (has_endless_reply()) {
+        answer_error(kNotShared);
+      } else if (pool().servers() == 1) {
         forward(pool().link(0, *this, Dialect::memcache), forwardable());
       } else {
         answer_error("SERVER_ERROR stats of several servers are not added up yet\r\n");
@@ -57,7 +66,7 @@ Client::Parsed MemcacheClient::route() {
       break;
     case Command::other:
       // watch, lru_crawler and their like stream without end or concern one server.
-      answer_error("SERVER_ERROR not available through a shared connection\r\n");
+      answer_error(kNotShared);
       break;
     case Command::unknown:
       answer_error("ERROR\r\n");
@@ -70,6 +79,13 @@ Client::Parsed MemcacheClient::route() {
       }
   }
   return Parsed::request;
+}
+
+// Their reply is a STAT line without the END of all others: the next client's reply would be taken
+// for the rest of it.
+bool MemcacheClient::has_endless_reply() const {
+  if (parser_.words() < 2) return false;
+  return word(1) == "sizes_enable" || word(1) == "sizes_disable";
 }
 
 void MemcacheClient::route_one_key() {

@@ -29,6 +29,7 @@ class MemcacheClient final : public Client {
   enum Filter : std::uint8_t { kNoReply = 1, kQuietGet, kQuietChange };
 
   Parsed route();
+  bool has_endless_reply() const;
   void route_retrieval();
   void route_one_key();
   void route_to_every_server();

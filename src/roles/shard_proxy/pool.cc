@@ -49,8 +49,7 @@ Result<> Pool::start() {
   for (const Address& address : config_.listen) {
     auto listener = services_.network.listen(address, options, *this);
     if (!listener) {
-      return fail(std::move(listener.error())
-                      .in("pool \"" + config_.name + "\": --listen " + address.to_string()));
+      return fail(std::move(listener.error()).in("pool \"" + config_.name + "\""));
     }
     services_.log.info("pool.listening", {{"pool", config_.name},
                                           {"address", (*listener)->address().to_string()},
@@ -63,7 +62,6 @@ Result<> Pool::start() {
 }
 
 void Pool::drain() {
-  draining_ = true;
   listeners_.clear();
   for (auto& [client, owner] : clients_) client->close_when_idle();
 }

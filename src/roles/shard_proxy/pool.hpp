@@ -75,7 +75,6 @@ class Pool final : public io::AcceptHandler, public Upstream::Watcher {
   std::vector<std::unique_ptr<io::Listener>> listeners_;
   std::unordered_map<Client*, std::unique_ptr<Client>> clients_;
   std::uint64_t next_client_id_ = 1;
-  bool draining_ = false;
   // Last, so that links go first: they still name clients as their sinks.
   std::vector<std::unique_ptr<Upstream>> upstreams_;
 };

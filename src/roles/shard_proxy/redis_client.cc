@@ -10,6 +10,8 @@ namespace consort::shard_proxy {
 namespace {
 
 constexpr std::uint32_t kNoPart = ~std::uint32_t{0};
+constexpr std::string_view kNeedsOwnConnection =
+    "needs a connection of its own, which this proxy does not give yet";
 
 // The commands whose keys may be on several servers, with what each part takes per key.
 struct Splittable {
@@ -30,21 +32,10 @@ const Splittable* find_splittable(std::string_view name) {
   return nullptr;
 }
 
-// Commands without keys to which every server of the pool has the same answer.
+// Commands without keys, and subcommands, to which every server of the pool has the same answer.
 bool any_server_will_do(std::string_view name) {
   return name == "time" || name == "command" || name == "lolwut" || name == "ping" ||
-         name == "echo";
-}
-
-// XREAD and XREADGROUP block only when they say so.
-bool blocks(const redis::Command& command, const redis::Arguments& arguments) {
-  if (!command.is(redis::kBlocking)) return false;
-  if (command.name != "xread" && command.name != "xreadgroup") return true;
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    if (equals_ignoring_case(arguments[i], "streams")) return false;
-    if (equals_ignoring_case(arguments[i], "block")) return true;
-  }
-  return false;
+         name == "echo" || name == "help";
 }
 
 // What the server looks at before anything else, a password included.
@@ -73,9 +64,6 @@ bool merge_of(redis::ResponsePolicy policy, RedisMerge& merge) {
       return true;
     case redis::ResponsePolicy::agg_sum:
       merge = RedisMerge::sum;
-      return true;
-    case redis::ResponsePolicy::agg_min:
-      merge = RedisMerge::minimum;
       return true;
     case redis::ResponsePolicy::agg_logical_and:
       merge = RedisMerge::logical_and;
@@ -135,7 +123,9 @@ bool RedisClient::route(std::string_view request) {
     answer_error(error.empty() ? "NOAUTH Authentication required." : error);
   } else if (command == nullptr) {
     // A module's command names its keys in a way that only the server knows.
-    if (pool().servers() == 1) {
+    if (equals_ignoring_case(arg(0), "waitaof")) {
+      refuse(kNeedsOwnConnection);  // of redis 7.2, and it may hold the connection for ever
+    } else if (pool().servers() == 1) {
       send_to(0, request);
     } else {
       answer_error(redis::unknown_command_error(redis::Arguments(parser_, bytes_)));
@@ -156,7 +146,7 @@ void RedisClient::route_known(const redis::Command& command, std::string_view re
   }
   if (answer_here(command)) return;
   redis::Arguments arguments(parser_, bytes_);
-  bool is_private = command.is(redis::kStateful) || blocks(command, arguments);
+  bool is_private = command.is(redis::kStateful) || redis::may_block(command, arguments);
   if (pool().servers() == 1 && !is_private) {
     send_to(0, request);
     return;
@@ -167,11 +157,13 @@ void RedisClient::route_known(const redis::Command& command, std::string_view re
     return;
   }
   if (is_private) {
-    refuse("needs a connection of its own, which this proxy does not give yet");
+    refuse(kNeedsOwnConnection);
     return;
   }
   const redis::Command* exact = shape.exact;
-  if (command.name == "publish" || command.name == "spublish") {
+  if (redis::reads_by_pattern(command, arguments)) {
+    refuse("with a BY or GET pattern reads keys of every server of the pool");
+  } else if (command.name == "publish" || command.name == "spublish") {
     send_to(pool().server_of(arg(1)), request);
   } else if (!redis::find_keys(*exact, arguments, key_positions_)) {
     // The server refuses it for the same reason, in its own words.

@@ -13,12 +13,13 @@
 namespace consort::shard_proxy {
 
 /// Routing, in the order that is tried:
-///   answered here     what belongs to the connection: PING ECHO QUIT SELECT AUTH HELLO RESET
-///   CLIENT refused           what would change or block a connection that others share no key any
-///   server's answer (TIME, COMMAND), or all servers' answers added up; with
-///                     one server in the pool simply that server's
-///   keys, one server  forwarded as it came
-///   keys, several     MGET DEL UNLINK TOUCH EXISTS MSET are split; the rest is -CROSSSLOT
+///   the connection's   PING ECHO QUIT SELECT AUTH HELLO RESET CLIENT are answered here
+///   its own connection MULTI, SUBSCRIBE, BLPOP, WAIT and their like are refused: they would change
+///                      or hold the connection that others share
+///   one server         what is left goes to a pool's only server
+///   no key             to any server (TIME, COMMAND), or to all and their answers merged (DBSIZE)
+///   keys, one server   forwarded as it came
+///   keys, several      MGET DEL UNLINK TOUCH EXISTS MSET are split; the rest is -CROSSSLOT
 /// A command that is unknown or malformed goes to a server for its own error text, unless several
 /// servers could each take it for something else: then the text is made here.
 class RedisClient final : public Client {

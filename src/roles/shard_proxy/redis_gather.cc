@@ -42,8 +42,7 @@ std::string RedisGather::merge() {
     case RedisMerge::array:
       return merge_array();
     case RedisMerge::sum:
-    case RedisMerge::minimum:
-      return merge_numbers();
+      return merge_sum();
     case RedisMerge::logical_and:
       return merge_flags();
     case RedisMerge::all_succeeded:
@@ -72,19 +71,14 @@ std::string RedisGather::merge_array() const {
   return out;
 }
 
-std::string RedisGather::merge_numbers() const {
-  std::int64_t result = 0;
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
+std::string RedisGather::merge_sum() const {
+  std::int64_t sum = 0;
+  for (const Part& part : parts_) {
     std::int64_t value = 0;
-    if (!resp::read_integer(parts_[i].reply, value)) return std::string(kUnlikeReplies);
-    bool takes_value = i == 0 || (merge_ == RedisMerge::minimum && value < result);
-    if (merge_ == RedisMerge::sum) {
-      result += value;
-    } else if (takes_value) {
-      result = value;
-    }
+    bool is_number = resp::read_integer(part.reply, value);
+    if (!is_number || __builtin_add_overflow(sum, value, &sum)) return std::string(kUnlikeReplies);
   }
-  return ":" + std::to_string(result) + "\r\n";
+  return ":" + std::to_string(sum) + "\r\n";
 }
 
 std::string RedisGather::merge_flags() const {

@@ -12,7 +12,6 @@ namespace consort::shard_proxy {
 enum class RedisMerge : std::uint8_t {
   array,          ///< MGET: elements in the order of the request's keys
   sum,            ///< DEL, EXISTS, DBSIZE
-  minimum,        ///< WAIT
   logical_and,    ///< SCRIPT EXISTS: an array of 0 and 1, element by element
   all_succeeded,  ///< MSET, FLUSHALL: the first reply when none is an error
 };
@@ -29,7 +28,7 @@ class RedisGather final : public Gather {
 
  private:
   std::string merge_array() const;
-  std::string merge_numbers() const;
+  std::string merge_sum() const;
   std::string merge_flags() const;
 
   const RedisMerge merge_;

@@ -105,6 +105,12 @@ TEST_CASE("a nutcracker.yml is read as it is") {
   CHECK(any_has(loaded.warnings, "auto_eject_hosts is read but not done yet"));
 }
 
+TEST_CASE("a nutcracker.yml whose pool lacks something is still read as pools") {
+  Loaded loaded = load("a:\n  servers:\n   - h:1:1\nb:\n  listen: 127.0.0.1:2\n");
+  CHECK(loaded.errors.size() == 1);
+  CHECK(any_has(loaded.errors, "pool \"b\": no server"));
+}
+
 TEST_CASE("keys that a file leaves out have the defaults of the manual") {
   Loaded loaded = load("p:\n  listen: 127.0.0.1:1\n  servers: [10.0.0.1:11211:1]\n");
   CHECK(loaded.errors.empty());
@@ -265,6 +271,7 @@ TEST_CASE("values that cannot work are refused with the reason") {
   };
   CHECK(any_has(errors_of("  hash_tag: \"{\"\n"), "hash_tag: \"{\" must be two characters"));
   CHECK(any_has(errors_of("  timeout: 0\n"), "timeout must be more than 0"));
+  CHECK(any_has(errors_of("  timeout: 600h\n"), "timeout must be more than 0 and at most 24h"));
   CHECK(any_has(errors_of("  connect_timeout: 0\n"), "connect_timeout must be more than 0"));
   CHECK(any_has(errors_of("  server_connections: 0\n"), "server_connections must be 1 to 1000"));
   CHECK(any_has(errors_of("  redis_db: 1\n"), "redis_auth and redis_db need protocol: redis"));

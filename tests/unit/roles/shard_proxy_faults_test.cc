@@ -299,6 +299,26 @@ TEST_CASE("a server that answers its greeting and ends is tried ever more rarely
   CHECK(proxy.server(0).at().attempts() < 13);
 }
 
+TEST_CASE("a server that turns us away at its greeting is down, in its own words") {
+  RedisWorld proxy(1);
+  proxy.server(0).special = [](const Words&) { return "-ERR max number of clients reached\r\n"; };
+  proxy.start();
+  CHECK(proxy.logged("server.up") == 0);
+  CHECK(proxy.logged("turned us away: -ERR max number of clients reached") == 1);
+  TestClient& client = proxy.connect();
+  CHECK(client.command({"GET", "a"}) ==
+        "-ERR a turned us away: -ERR max number of clients reached\r\n");
+}
+
+TEST_CASE("a retry timeout of zero does not mean trying without a pause") {
+  RedisWorld proxy(1);
+  proxy.config.server_retry_timeout = Millis(0);
+  proxy.server(0).special = [](const Words&) { return "-DENIED protected mode\r\n"; };
+  proxy.start();
+  proxy.run_for(1000);
+  CHECK(proxy.server(0).at().attempts() < 20);
+}
+
 TEST_CASE("a request waits for a connection no longer than for a reply") {
   RedisWorld proxy(1);
   proxy.config.timeout = Millis(100);

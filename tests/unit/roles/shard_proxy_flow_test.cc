@@ -303,3 +303,33 @@ TEST_CASE("a very small output limit may end a client in the middle of its own p
   proxy.run_for(5);
   CHECK(client.ended());
 }
+
+TEST_CASE("what is being gathered counts against a client, which is not read meanwhile") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  const Words mget{"MGET", proxy.key_on(0), proxy.key_on(1)};
+  proxy.server(0).store.data[mget[1]] = std::string(700'000, 'a');
+  proxy.server(1).hold();
+  client.post(mget);
+  client.post(mget);
+  CHECK(client.take().empty());
+  CHECK(proxy.server(0).log.size() == 2);
+  client.post({"PING"});
+  client.post(mget);
+  CHECK(client.take().empty());
+  CHECK(proxy.server(0).log.size() == 2);
+  proxy.server(1).release();
+  CHECK(client.take().size() > 2'100'000);
+  CHECK(proxy.server(0).log.size() == 3);
+}
+
+TEST_CASE("a gathering ends with its pool, whatever it has kept") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(1).hold();
+  client.post({"MGET", proxy.key_on(0), proxy.key_on(1)});
+  CHECK(client.take().empty());
+  proxy.destroy_pool();
+}

@@ -338,3 +338,13 @@ TEST_CASE("a timed out memcached request fails alone, and so does a multi-get's 
   proxy.server(0).release();
   CHECK(other.take() == "END\r\n");
 }
+
+TEST_CASE("stats whose reply has no end are kept off the shared connection") {
+  MemcacheWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  for (const char* line : {"stats sizes_enable\r\n", "stats  sizes_disable x\r\n"}) {
+    CHECK(client.ask(line) == "SERVER_ERROR not available through a shared connection\r\n");
+  }
+  CHECK(proxy.server(0).log.empty());
+}

@@ -158,6 +158,58 @@ TEST_CASE("commands over several servers that cannot be split are CROSSSLOT, nev
   CHECK(client.command({"SINTER", a, same}) == "+SINTER " + a + " " + same + "\r\n");
 }
 
+TEST_CASE("SORT reads other keys by pattern only when one server has them all") {
+  for (std::uint32_t servers : {1u, 4u}) {
+    RedisWorld proxy(servers);
+    proxy.start();
+    TestClient& client = proxy.connect();
+    std::string refused =
+        "-ERR 'SORT' with a BY or GET pattern reads keys of every server of the pool\r\n";
+    CHECK((client.command({"SORT", "l", "BY", "w_*"}) == refused) == (servers == 4));
+    CHECK((client.command({"SORT", "l", "GET", "#", "GET", "d_*->f"}) == refused) ==
+          (servers == 4));
+    CHECK(client.command({"SORT", "l", "BY", "nosort", "GET", "#"}) ==
+          "+SORT l BY nosort GET #\r\n");
+  }
+}
+
+TEST_CASE("what may hold a connection for ever never reaches the one that others share") {
+  for (std::uint32_t servers : {1u, 4u}) {
+    RedisWorld proxy(servers);
+    proxy.start();
+    TestClient& client = proxy.connect();
+    for (const Words& request :
+         {Words{"WAIT", "1", "0"}, Words{"BLPOP", "a", "0"},
+          Words{"XREAD", "BLOCK", "0", "STREAMS", "a", "$"},
+          Words{"XREADGROUP", "GROUP", "streams", "c", "BLOCK", "0", "STREAMS", "a", ">"}}) {
+      CHECK(client.command(request) ==
+            "-ERR '" + request[0] +
+                "' needs a connection of its own, which this proxy does not give yet\r\n");
+    }
+    CHECK(client.command({"WAITAOF", "1", "0", "0"}).starts_with("-ERR 'WAITAOF' needs"));
+    for (std::size_t i = 0; i < servers; ++i) CHECK(proxy.server(i).log.empty());
+  }
+}
+
+TEST_CASE("any server gives the help of a container of commands") {
+  RedisWorld proxy(4);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  for (const char* name : {"OBJECT", "XINFO", "CONFIG", "SCRIPT", "PUBSUB"}) {
+    CHECK(client.command({name, "HELP"}) == "+" + std::string(name) + " HELP\r\n");
+  }
+}
+
+TEST_CASE("a sum that no number holds is an error, not a wrong number") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  for (std::size_t i = 0; i < 2; ++i) {
+    proxy.server(i).special = [](const Words&) { return ":9223372036854775807\r\n"; };
+  }
+  CHECK(client.command({"DBSIZE"}).starts_with("-ERR "));
+}
+
 TEST_CASE("a command that nobody knows gets the server's text with one server and with four") {
   for (std::uint32_t servers : {1u, 4u}) {
     RedisWorld proxy(servers);

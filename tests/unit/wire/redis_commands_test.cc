@@ -37,6 +37,16 @@ Positions keys_of(std::string_view text) {
   return {0};
 }
 
+bool blocks(std::string_view text) {
+  const std::vector<std::string_view> words = split(text);
+  return may_block(*find(words), Arguments(words));
+}
+
+bool has_pattern(std::string_view text) {
+  const std::vector<std::string_view> words = split(text);
+  return reads_by_pattern(*find(words), Arguments(words));
+}
+
 std::string unknown(const std::vector<std::string_view>& words) {
   return unknown_command_error(Arguments(words));
 }
@@ -76,8 +86,9 @@ TEST_CASE("the table says what a proxy must know") {
   CHECK(find_command("eval")->is(kMovableKeys));
   CHECK(find_command("ping")->is(kNoKeys));
   CHECK(!find_command("object")->is(kNoKeys));
-  for (const char* name : {"multi", "exec", "watch", "subscribe", "psubscribe", "sunsubscribe",
-                           "monitor", "select", "auth", "hello", "quit", "reset", "client"}) {
+  for (const char* name :
+       {"multi", "exec", "watch", "subscribe", "psubscribe", "sunsubscribe", "monitor", "select",
+        "auth", "hello", "quit", "reset", "client", "wait"}) {
     CHECK(find_command(name)->is(kStateful));
   }
 }
@@ -125,6 +136,9 @@ TEST_CASE("keys behind words are found") {
   CHECK(keys_of("XREAD COUNT 2 STREAMS a b 0 0") == Positions{4, 5});
   CHECK(keys_of("xread block 5 streams a 0") == Positions{4});
   CHECK(keys_of("XREADGROUP GROUP streams c STREAMS a >") == Positions{5});
+  CHECK(keys_of("XREADGROUP COUNT 2 GROUP streams c STREAMS a >") == Positions{7});
+  CHECK(keys_of("XREADGROUP NOACK GROUP g streams STREAMS a b > >") == Positions{6, 7});
+  CHECK(keys_of("GEORADIUS a 1 1 1 m STORE d STOREDIST e COUNT 1") == Positions{1, 9});
   CHECK(keys_of("SORT a BY store GET q") == Positions{1});
   CHECK(keys_of("SORT a LIMIT 0 1 STORE d STORE e") == Positions{1, 8});
   CHECK(keys_of("GEORADIUS a 1 1 1 m STORE d") == Positions{1, 7});
@@ -142,6 +156,24 @@ TEST_CASE("keys of malformed requests are not found") {
     CAPTURE(text);
     CHECK(keys_of(text) == Positions{0});
   }
+}
+
+TEST_CASE("a stream is read without blocking unless the word BLOCK stands as an option") {
+  CHECK(blocks("BLPOP a 0"));
+  CHECK(blocks("XREAD BLOCK 0 STREAMS a $"));
+  CHECK(blocks("XREADGROUP GROUP streams c BLOCK 0 STREAMS a >"));
+  CHECK(blocks("xreadgroup group g streams block 0 streams a >"));
+  CHECK_FALSE(blocks("XREAD COUNT 1 STREAMS block 0"));
+  CHECK_FALSE(blocks("XREADGROUP GROUP block c STREAMS a >"));
+  CHECK_FALSE(blocks("LPOP a"));
+}
+
+TEST_CASE("a SORT with a pattern reads more keys than it names") {
+  CHECK(has_pattern("SORT a BY w_*"));
+  CHECK(has_pattern("sort_ro a limit 0 1 get # get d_*->f"));
+  CHECK_FALSE(has_pattern("SORT a BY nosort GET # STORE d*"));
+  CHECK_FALSE(has_pattern("SORT a*"));
+  CHECK_FALSE(has_pattern("GET a*"));
 }
 
 TEST_CASE("arguments are read straight from a parsed request") {

@@ -243,6 +243,10 @@ TEST_CASE("nesting is limited, lengths are not trusted") {
   for (std::size_t i = 0; i < ReplyScanner::kMaxDepth; ++i) deep += "*1\r\n";
   CHECK(ReplyScanner().scan(deep + ":1\r\n").progress == Progress::done);
   CHECK(ReplyScanner().scan(deep + "*1\r\n:1\r\n").progress == Progress::error);
+  ReplyScanner dripped;
+  for (const char& c : deep) REQUIRE(dripped.scan({&c, 1}).progress == Progress::more);
+  CHECK(dripped.scan(":1\r\n+OK\r\n").used == 4);
+  CHECK(dripped.scan("+OK\r\n").progress == Progress::done);
   CHECK(ReplyScanner().scan("*1000000000000\r\n:1\r\n").progress == Progress::more);
   CHECK(ReplyScanner().scan("$1000000000000\r\n").progress == Progress::more);
 }
