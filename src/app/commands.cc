@@ -146,6 +146,7 @@ int run_manual(const Command& self, const std::vector<std::string>& args) {
   if (!page.empty()) return finish(page);
   const std::vector<ManualTopic> topics = manual_topics();
   std::vector<std::string_view> names;
+  names.reserve(topics.size());
   for (const ManualTopic& each : topics) names.push_back(each.name);
   return usage_error("man: unknown topic \"" + topic + "\"" + did_you_mean(topic, names));
 }

@@ -97,6 +97,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 std::string words_and_flags(const Path& path) {
   std::vector<std::string> all;
+  all.reserve(path.words.size() + path.flags.size());
   for (const Candidate& each : path.words) all.push_back(each.word);
   for (const FlagChoices& each : path.flags) all.push_back(each.flag);
   return joined(all);
@@ -128,7 +129,9 @@ std::string case_lines(const std::vector<Path>& paths) {
     for (const FlagChoices& each : path.flags) {
       if (!each.takes_value) continue;
       const std::string pattern = "'" + path.path + " " + each.flag;
-      out += "    " + (each.needs_equals ? std::string() : pattern + "' | ") + pattern + "=') ";
+      out += "    ";
+      if (!each.needs_equals) out += pattern + "' | ";
+      out += pattern + "=') ";
       if (each.takes_file) {
         out += "files=yes ;;\n";
       } else {

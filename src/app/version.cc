@@ -45,6 +45,7 @@ int visit_object(dl_phdr_info* object, std::size_t, void* found) {
     const ElfW(Phdr)& segment = object->dlpi_phdr[i];
     if (segment.p_type != PT_NOTE) continue;
     // The loader maps notes at this address; there is no other way to name them.
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     const auto* start = reinterpret_cast<const char*>(object->dlpi_addr + segment.p_vaddr);
     std::string id = build_id_in({start, segment.p_memsz});
     if (id.empty()) continue;

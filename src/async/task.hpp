@@ -58,7 +58,8 @@ struct Promise : PromiseBase {
   void return_value(U&& v) {
     value.emplace(std::forward<U>(v));
   }
-  T take() { return std::move(*value); }
+  /// Once the task has ended, which is when there is a value.
+  T take() { return std::move(*value); }  // NOLINT(bugprone-unchecked-optional-access)
 };
 
 template <>
@@ -106,7 +107,9 @@ class [[nodiscard]] Task {
       return handle_;
     }
     /// The value of a task that has ended.
-    auto& result() noexcept { return *handle_.promise().value; }
+    auto& result() noexcept {
+      return *handle_.promise().value;  // NOLINT(bugprone-unchecked-optional-access): it has one.
+    }
 
    private:
     Handle handle_;

@@ -15,6 +15,7 @@
 extern "C" {
 
 // clang-format off
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's names are reserved.
 int getaddrinfo(  // tidy:allow the definition that makes the blocking resolver unusable
     const char* /*name*/, const char* /*service*/, const addrinfo* /*hints*/, addrinfo** result) {
   // clang-format on
@@ -24,6 +25,7 @@ int getaddrinfo(  // tidy:allow the definition that makes the blocking resolver 
 
 void freeaddrinfo(addrinfo* /*list*/) noexcept {}
 
+// NOLINTNEXTLINE(readability-function-size): POSIX has seven parameters for it.
 int getnameinfo(const sockaddr* /*address*/, socklen_t /*length*/, char* /*host*/,
                 socklen_t /*host_length*/, char* /*service*/, socklen_t /*service_length*/,
                 int /*flags*/) {

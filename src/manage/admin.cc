@@ -104,15 +104,15 @@ const Admin::Route Admin::kRoutes[] = {
 /// A request that waits for the report of a reload.
 struct Admin::Waiting {
   Waiting(Admin& admin, std::uint64_t id)
-      : admin_(admin), id_(id), timed(admin.parts_.loop, kReloadWait) {
-    admin_.reloads_[id_] = this;
+      : admin(admin), id(id), timed(admin.parts_.loop, kReloadWait) {
+    admin.reloads_[id] = this;
   }
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() { admin_.reloads_.erase(id_); }
+  ~Waiting() { admin.reloads_.erase(id); }
 
-  Admin& admin_;
-  std::uint64_t id_;
+  Admin& admin;
+  std::uint64_t id;
   TimedEvent timed;
   std::optional<ReloadReport> report;
 };
@@ -127,6 +127,12 @@ Task<http::Response> Admin::handle(http::Request request) {
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   count(route != nullptr ? route->path : "other", response.status);
   co_return response;
+}
+
+void Admin::on_accept_paused(const Error& why) {
+  parts_.log.warn("admin.accept_paused",
+                  {{"error", why.message()},
+                   {"hint", "probes fail meanwhile; raise the limit of open files or memory"}});
 }
 
 Task<http::Response> Admin::dispatch(const http::Request& request, const Route* route) {
@@ -309,7 +315,7 @@ Task<http::Response> Admin::post_reload(const http::Request& request) {
   Waiting waiting(*this, next_reload_++);
   // The request may be gone when the report comes: it is found by its number, or not at all.
   parts_.control.reload("POST " + request.path + " from " + request.peer.text,
-                        [this, id = waiting.id_](ReloadReport report) {
+                        [this, id = waiting.id](ReloadReport report) {
                           parts_.loop.post([this, id, report = std::move(report)]() mutable {
                             const auto found = reloads_.find(id);
                             if (found == reloads_.end()) return;

@@ -57,6 +57,7 @@ class Admin final : public http::Handler {
   explicit Admin(Parts parts);
 
   Task<http::Response> handle(http::Request request) override;
+  void on_accept_paused(const Error& why) override;
 
   /// To be told on the admin loop after each transition: wakes requests that wait for one.
   void on_transition();

@@ -1,15 +1,13 @@
 #include "manage/admin_guard.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/address.hpp"
 #include "base/json_writer.hpp"
+#include "io/read_file.hpp"
 #include "wire/http1_text.hpp"
 
 namespace consort {
@@ -34,23 +32,6 @@ bool is_own_origin(std::string_view origin, std::string_view host) {
     }
   }
   return false;
-}
-
-std::string read_token(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return {};
-  std::array<char, TokenFile::kMaxBytes + 1> buffer{};
-  std::size_t size = 0;
-  while (size < buffer.size()) {
-    const ssize_t got = ::read(fd, buffer.data() + size, buffer.size() - size);
-    if (got <= 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  ::close(fd);
-  if (size > TokenFile::kMaxBytes) return {};
-  std::string token(buffer.data(), size);
-  token.erase(token.find_last_not_of(" \t\r\n") + 1);
-  return token;
 }
 
 }  // namespace
@@ -81,20 +62,26 @@ bool equal_in_constant_time(std::string_view given, std::string_view secret) {
 
 const std::string& TokenFile::token() {
   struct stat info{};
-  if (::stat(path_.c_str(), &info) != 0) {
-    version_ = {};
-    token_.clear();
-    return token_;
-  }
+  // A pipe would block the admin thread.
+  if (::stat(path_.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return forget();
   const Version seen{.device = static_cast<std::int64_t>(info.st_dev),
                      .inode = static_cast<std::int64_t>(info.st_ino),
                      .size = info.st_size,
                      .changed_s = info.st_mtim.tv_sec,
                      .changed_ns = info.st_mtim.tv_nsec};
-  if (seen != version_) {
-    version_ = seen;
-    token_ = read_token(path_);
-  }
+  if (seen == version_) return token_;
+  Result<std::string> text = io::read_file(path_, kMaxBytes);
+  // Not remembered: without descriptors the next question may have more luck.
+  if (!text) return forget();
+  version_ = seen;
+  token_ = std::move(*text);
+  token_.erase(token_.find_last_not_of(" \t\r\n") + 1);
+  return token_;
+}
+
+const std::string& TokenFile::forget() {
+  version_ = {};
+  token_.clear();
   return token_;
 }
 

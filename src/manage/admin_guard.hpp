@@ -34,7 +34,8 @@ class TokenFile {
   /// An empty path means that there is no token and every one is wrong.
   explicit TokenFile(std::string path) : path_(std::move(path)) {}
   bool configured() const { return !path_.empty(); }
-  /// Empty when the file is missing, unreadable, empty or too large: then no token is right.
+  /// Empty when the file is missing, unreadable, no regular file, empty or too large: then no token
+  /// is right.
   const std::string& token();
 
  private:
@@ -46,6 +47,8 @@ class TokenFile {
     std::int64_t changed_ns = 0;
     friend bool operator==(const Version&, const Version&) = default;
   };
+
+  const std::string& forget();
 
   std::string path_;
   Version version_;

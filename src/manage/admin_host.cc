@@ -15,6 +15,9 @@ namespace consort {
 
 namespace {
 
+/// No verb has a body to speak of, and anyone on the network may open all connections.
+constexpr http::Limits kLimits{.body_bytes = 4096};
+
 constexpr std::uint64_t kLingerStepMs = 5;
 constexpr int kExitForced = 1;
 
@@ -31,6 +34,28 @@ std::string_view signal_name(int number) {
   }
 }
 
+/// Read on the admin's thread, as scrapes are requests to it.
+void add_server_metrics(Registry& metrics, const http::Server& server) {
+  auto add = [&](std::string_view name, std::string_view help, std::uint64_t http::Counters::* at) {
+    metrics.counter_fn(name, help, {},
+                       [&server, at] { return static_cast<double>(server.counters().*at); });
+  };
+  metrics.gauge_fn("consort_admin_open_connections", "Connections to the admin interface.", {},
+                   [&server] { return static_cast<double>(server.connections()); });
+  add("consort_admin_connections_total", "Connections to the admin interface, refused ones too.",
+      &http::Counters::accepted);
+  add("consort_admin_connections_over_limit_total",
+      "Connections refused because too many were open.", &http::Counters::over_limit);
+  add("consort_admin_connections_displaced_total",
+      "Idle connections closed to make room for new ones.", &http::Counters::displaced);
+  add("consort_admin_accept_pauses_total",
+      "Pauses of accepting, for lack of descriptors or memory.", &http::Counters::accept_pauses);
+  add("consort_admin_requests_refused_total",
+      "Requests that were malformed, too large or too slow.", &http::Counters::refused);
+  add("consort_admin_requests_abandoned_total",
+      "Requests whose client left, or read its answer too slowly.", &http::Counters::abandoned);
+}
+
 }  // namespace
 
 AdminHost::AdminHost(Logger& log)
@@ -45,11 +70,12 @@ AdminHost::AdminHost(Logger& log)
 
 AdminHost::~AdminHost() = default;
 
-void AdminHost::attach(Admin& admin, Supervisor& supervisor, Millis grace) {
+void AdminHost::attach(Admin& admin, Supervisor& supervisor, Registry& metrics, Millis grace) {
   admin_ = &admin;
   supervisor_ = &supervisor;
   grace_ = grace;
-  server_ = std::make_unique<http::Server>(loop_, network_, admin, http::Limits{});
+  server_ = std::make_unique<http::Server>(loop_, network_, admin, kLimits);
+  add_server_metrics(metrics, *server_);
 }
 
 // --- listening -------------------------------------------------------------------------------
@@ -115,6 +141,7 @@ Result<> AdminHost::watch_signals() {
 }
 
 void AdminHost::on_signal(int number) {
+  if (finishing_) return;  // the role has ended, and its exit code stands
   const std::string cause = "signal " + std::string(signal_name(number));
   if (number == SIGHUP) {
     supervisor_->reload(cause, {});

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.hpp"
 #include "io/signals.hpp"
 #include "io/uv/loop.hpp"
 #include "io/uv/network.hpp"
@@ -35,8 +36,9 @@ class AdminHost final : private io::SignalHandler {
   ~AdminHost();
 
   io::Loop& loop() { return loop_; }
-  /// Answers from now on; `admin` and `supervisor` must outlive this object's run().
-  void attach(Admin& admin, Supervisor& supervisor, Millis grace);
+  /// Answers from now on; all three must outlive this object's run(). The server's counters show
+  /// up in `metrics`, which only this host's requests may render.
+  void attach(Admin& admin, Supervisor& supervisor, Registry& metrics, Millis grace);
 
   /// The TCP address, unless it is "none", and the abstract socket. An error names the address and
   /// the way out; trouble with the abstract socket is a warning only.

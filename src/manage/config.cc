@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/address.hpp"
+#include "base/json_writer.hpp"
 #include "manage/config_settings.hpp"
 
 namespace consort {
@@ -395,8 +396,13 @@ void Loader::check_manage(const ManageConfig& manage) {
     auto address = Address::parse(manage.admin);
     if (!address) problems_.error(label_of("admin") + ": " + address.error().message());
   }
-  if (manage.name.empty() || manage.name.find('/') != std::string::npos) {
-    problems_.error(label_of("name") + ": \"" + manage.name + "\" must be a word without /");
+  // It becomes a part of a socket's name, a line of /proc/net/unix and a word of commands.
+  const bool is_word = std::all_of(manage.name.begin(), manage.name.end(),
+                                   [](char c) { return c > ' ' && c < '\x7F' && c != '/'; });
+  if (manage.name.empty() || !is_word) {
+    std::string text = label_of("name") + ": ";
+    append_json_string(text, manage.name);
+    problems_.error(text + " must be one word of ASCII without /");
   }
   if (manage.stall_limit.count() <= 0) {
     problems_.error(label_of("stall_limit") + ": must be more than 0");

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/check.hpp"
 #include "base/json_writer.hpp"
 #include "manage/config.hpp"
 
@@ -179,8 +180,9 @@ ConfigChange compare(const LoadedConfig& before, const LoadedConfig& after) {
                       old_one->values == new_one->values &&
                       old_one->fingerprint == new_one->fingerprint;
     if (same) continue;
-    const Setting& either = new_one != nullptr ? *new_one : *old_one;
-    (either.reloads ? change.reloadable : change.needs_restart).emplace_back(key);
+    const Setting* either = new_one != nullptr ? new_one : old_one;
+    CHECK(either != nullptr);
+    (either->reloads ? change.reloadable : change.needs_restart).emplace_back(key);
   }
   return change;
 }

@@ -32,6 +32,19 @@ Setting take(const Option& option, const void* config, std::string key, const So
   return made;
 }
 
+/// The fields of every entry of a map option.
+void take_entries(const Option& option, const void* config, const SourceOf& source_of,
+                  std::vector<Setting>& all) {
+  for (std::size_t i = 0; i < option.entries(config); ++i) {
+    std::string name;
+    const void* entry = option.entry(config, i, name);
+    const std::string prefix = file_key(option.name) + "." + name + ".";
+    for (const Option& field : option.nested) {
+      all.push_back(take(field, entry, prefix + file_key(field.name), source_of));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Setting> take_settings(const std::vector<BoundTable>& tables,
@@ -42,15 +55,8 @@ std::vector<Setting> take_settings(const std::vector<BoundTable>& tables,
       if (!allowed_in_file(option)) continue;
       if (option.nested.empty()) {
         all.push_back(take(option, table.config, file_key(option.name), source_of));
-        continue;
-      }
-      for (std::size_t i = 0; i < option.entries(table.config); ++i) {
-        std::string name;
-        const void* entry = option.entry(table.config, i, name);
-        const std::string prefix = file_key(option.name) + "." + name + ".";
-        for (const Option& field : option.nested) {
-          all.push_back(take(field, entry, prefix + file_key(field.name), source_of));
-        }
+      } else {
+        take_entries(option, table.config, source_of, all);
       }
     }
   }

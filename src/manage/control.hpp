@@ -37,7 +37,8 @@ class Control {
   virtual OrderReply drain(std::string cause) = 0;
   /// Drains, then ends the process; `grace` bounds all of it.
   virtual OrderReply stop(std::string cause, Millis grace) = 0;
-  /// Reads the configuration again. `done` is called on the role's thread, later.
+  /// Reads the configuration again, once for all orders that came before it began. `done` is called
+  /// on the role's thread, later; or at once, with a refusal, when too many wait already.
   virtual void reload(std::string cause, std::function<void(ReloadReport)> done) = 0;
   /// Brings READY and UNREADY in line with the checks.
   virtual void refresh() = 0;

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "base/document.hpp"
+#include "io/read_file.hpp"
 #include "manage/probe_client.hpp"
 
 namespace consort {
@@ -17,18 +17,6 @@ namespace {
 
 /// What Docker keeps of a health check's output.
 constexpr std::size_t kMaxOutput = 4096;
-
-std::string read_proc_net_unix() {
-  std::string text;
-  std::FILE* file = std::fopen("/proc/net/unix", "re");
-  if (file == nullptr) return text;
-  std::array<char, 16 * 1024> buffer{};
-  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), file)) {
-    text.append(buffer.data(), got);
-  }
-  std::fclose(file);
-  return text;
-}
 
 std::string first_line(std::string_view text) {
   return std::string(text.substr(0, text.find_first_of("\r\n")));
@@ -66,7 +54,8 @@ Verdict ask(const std::string& text, const HealthRequest& request) {
             .line = "fail " + target->label + " " + std::to_string(answer->status) + " " +
                     first_line(answer->body)};
   }
-  const bool is_consort = target->path.empty() && target->address.is_unix();
+  // Without a path it is one of ours that is asked, and it can say more.
+  const bool is_consort = target->path.empty();
   const std::string state = is_consort ? state_of(*target, request.timeout) : std::string();
   return {.ok = true,
           .line = "ok " + target->label + " " + (state.empty() ? first_line(answer->body) : state)};
@@ -85,8 +74,20 @@ std::string admin_socket_name(std::string_view hostname, std::string_view name) 
   return out.append(hostname).append("/").append(name);
 }
 
-std::vector<std::string> find_consorts() {
-  return names_in_proc_net_unix(read_proc_net_unix(), host_name());
+Result<std::vector<std::string>> find_consorts() {
+  // A line for each unix socket of the network namespace, which may be a whole node's.
+  constexpr std::size_t kListBytesMax = 64UL * 1024 * 1024;
+  const Result<std::string> list = io::read_file("/proc/net/unix", kListBytesMax);
+  if (!list) {
+    return fail(list.error().code(), "cannot look for consort processes (" +
+                                         list.error().message() + "); name them instead");
+  }
+  std::vector<std::string> names = names_in_proc_net_unix(*list, host_name());
+  if (names.empty()) {
+    return fail(Errc::not_found,
+                "no consort process found on this host (network namespace); is it running?");
+  }
+  return names;
 }
 
 std::vector<std::string> names_in_proc_net_unix(std::string_view text, std::string_view hostname) {
@@ -115,7 +116,7 @@ Result<ProbeTarget> parse_target(std::string_view text, std::string_view hostnam
   if (text.starts_with(kHttp)) {
     const std::string_view rest = text.substr(kHttp.size());
     const std::string_view authority = rest.substr(0, rest.find('/'));
-    target.path = authority.size() < rest.size() ? std::string(rest.substr(authority.size())) : "/";
+    target.path = std::string(rest.substr(authority.size()));
     target.host = std::string(authority);
     const bool has_port = authority.ends_with(']') ? false : authority.rfind(':') != authority.npos;
     Result<Address> address =
@@ -134,20 +135,23 @@ Result<ProbeTarget> parse_target(std::string_view text, std::string_view hostnam
     target.address = std::move(*address);
     return target;
   }
+  if (text.empty() || text.find('/') != std::string_view::npos) {
+    return fail(Errc::invalid, "is neither a name nor a URL (http://HOST:PORT, unix:PATH)");
+  }
   target.address.kind = Address::Kind::unix_abstract;
   target.address.path = admin_socket_name(hostname, text);
   return target;
 }
 
 int health_command(const HealthRequest& request, std::string& out) {
-  const std::vector<std::string> targets =
+  const Result<std::vector<std::string>> targets =
       request.targets.empty() ? find_consorts() : request.targets;
-  if (targets.empty()) {
-    out.append(kNoConsort).append("\n");
+  if (!targets) {
+    out.append(targets.error().message()).append("\n");
     return 1;
   }
   bool all_ok = true;
-  for (const std::string& text : targets) {
+  for (const std::string& text : *targets) {
     const Verdict verdict = ask(text, request);
     all_ok = all_ok && verdict.ok;
     if (out.size() + verdict.line.size() < kMaxOutput) out.append(verdict.line).append("\n");

@@ -18,9 +18,9 @@
 namespace consort {
 
 struct HealthRequest {
-  std::vector<std::string>
-      targets;         ///< names or URLs (http://HOST:PORT/PATH, unix:PATH); none: all
-  bool ready = false;  ///< ask /readyz instead of /livez
+  /// Names or URLs (http://HOST[:PORT][/PATH], unix:PATH); none: all of this host.
+  std::vector<std::string> targets;
+  bool ready = false;                       ///< ask /readyz instead of /livez
   std::chrono::milliseconds timeout{1000};  ///< for each target
 };
 /// Fills `out` with one line per target ("ok shard-proxy READY") for stdout and returns the exit
@@ -41,14 +41,11 @@ int status_command(const StatusRequest& request, std::string& out);
 /// "consort/<hostname>/<name>": what follows the '@' of a process's socket.
 std::string admin_socket_name(std::string_view hostname, std::string_view name);
 std::string host_name();
-/// The names of all consort processes of this host, sorted.
-std::vector<std::string> find_consorts();
+/// The names of all consort processes of this host, sorted. Never empty: the error says that there
+/// is none, or why nobody can tell (no /proc).
+Result<std::vector<std::string>> find_consorts();
 /// The names of the listening sockets of one host in the text of /proc/net/unix, sorted.
 std::vector<std::string> names_in_proc_net_unix(std::string_view text, std::string_view hostname);
-
-/// What a command says when it found nobody.
-inline constexpr std::string_view kNoConsort =
-    "no consort process found on this host (network namespace); is it running?";
 
 struct ProbeTarget {
   std::string label;  ///< what the line calls it
@@ -56,7 +53,8 @@ struct ProbeTarget {
   std::string host;  ///< the Host header
   std::string path;  ///< empty: /livez or /readyz
 };
-/// A name, "unix:PATH", or "http://HOST[:PORT][/PATH]" with an IP literal or localhost.
+/// A name, "unix:PATH", or "http://HOST[:PORT][/PATH]" with an IP literal or localhost. Without a
+/// path it is a consort's admin interface that is meant.
 Result<ProbeTarget> parse_target(std::string_view text, std::string_view hostname);
 
 /// The table of `consort status` from the documents that the processes gave; an empty document

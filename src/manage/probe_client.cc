@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/fd.hpp"
 #include "io/uv/socket_address.hpp"
 #include "manage/clock.hpp"
 #include "wire/http1.hpp"
@@ -20,28 +20,25 @@ namespace {
 
 class Socket {
  public:
-  Socket(int fd, std::uint64_t deadline_ms) : fd_(fd), deadline_ms_(deadline_ms) {}
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
+  explicit Socket(std::uint64_t deadline_ms) : deadline_ms_(deadline_ms) {}
 
   Result<> connect(const io::SocketAddress& address) {
-    if (::connect(fd_, address.get(), address.length) == 0) return {};
+    fd_.reset(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd_) return fail(Error::from_errno(errno, "socket"));
+    if (::connect(fd_.get(), address.get(), address.length) == 0) return {};
     // EAGAIN: the backlog of a unix socket is full; unlike TCP it does not queue us.
     if (errno != EINPROGRESS) return fail(Error::from_errno(errno, "connect"));
     if (Result<> ready = wait(POLLOUT); !ready) return ready;
     int why = 0;
     socklen_t size = sizeof why;
-    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &why, &size);
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &why, &size);
     if (why != 0) return fail(Error::from_errno(why, "connect"));
     return {};
   }
 
   Result<> write_all(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(sent));
       } else if (errno == EAGAIN) {
@@ -56,7 +53,7 @@ class Socket {
   /// 0 at the end of the stream.
   Result<std::size_t> read(std::array<char, 16 * 1024>& buffer) {
     for (;;) {
-      const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+      const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno == EAGAIN) {
         Result<> ready = wait(POLLIN);
@@ -72,14 +69,14 @@ class Socket {
     for (;;) {
       const std::uint64_t now_ms = system_moment().mono_ms;
       if (now_ms >= deadline_ms_) return fail(Errc::timed_out, "no answer in time");
-      pollfd entry{.fd = fd_, .events = events, .revents = 0};
+      pollfd entry{.fd = fd_.get(), .events = events, .revents = 0};
       const int ready = ::poll(&entry, 1, static_cast<int>(deadline_ms_ - now_ms));
       if (ready > 0) return {};
       if (ready < 0 && errno != EINTR) return fail(Error::from_errno(errno, "poll"));
     }
   }
 
-  int fd_;
+  io::Fd fd_;
   std::uint64_t deadline_ms_;
 };
 
@@ -110,8 +107,7 @@ Result<ProbeAnswer> http_get(const Address& address, const std::string& host_hea
   const std::uint64_t deadline_ms = system_moment().mono_ms + static_cast<std::uint64_t>(wait_ms);
   Result<io::SocketAddress> target = io::SocketAddress::of(address, "127.0.0.1");
   if (!target) return fail(std::move(target.error()));
-  Socket socket(::socket(target->family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-                deadline_ms);
+  Socket socket(deadline_ms);
   if (Result<> open = socket.connect(*target); !open) return fail(std::move(open.error()));
   std::string request;
   const http1::RequestView view{.method = "GET",

@@ -1,32 +1,19 @@
 #include "manage/process_metrics.hpp"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
+#include <ctime>
 #include <vector>
+
+#include "io/read_file.hpp"
+#include "manage/clock.hpp"
 
 namespace consort {
 
 namespace {
-
-/// At most 64 KiB: files of /proc have no size that could be asked for.
-std::string read_proc(const char* path) {
-  std::string text;
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return text;
-  std::array<char, 4096> buffer{};
-  while (text.size() < 64 * 1024) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  ::close(fd);
-  return text;
-}
 
 std::vector<std::string_view> split_words(std::string_view text) {
   std::vector<std::string_view> words;
@@ -44,20 +31,20 @@ double number(std::string_view text) {
   return static_cast<double>(value);
 }
 
+/// /proc/stat knows it too, but behind a line per processor and a number per interrupt.
 double boot_time_s() {
-  const std::string stat = read_proc("/proc/stat");
-  constexpr std::string_view kKey = "\nbtime ";
-  const std::size_t at = stat.find(kKey);
-  if (at == std::string::npos) return 0;
-  const std::string_view rest = std::string_view(stat).substr(at + kKey.size());
-  return number(rest.substr(0, rest.find('\n')));
+  timespec since_boot{};
+  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  const double up_s =
+      static_cast<double>(since_boot.tv_sec) + static_cast<double>(since_boot.tv_nsec) / 1e9;
+  return static_cast<double>(system_moment().wall_ms) / 1000.0 - up_s;
 }
 
-ProcessFacts read_self() {
-  // Constant while the machine runs; a leap of the wall clock must not move our start.
-  static const double booted_s = boot_time_s();
-  return parse_proc_stat(read_proc("/proc/self/stat"), booted_s,
-                         static_cast<double>(::sysconf(_SC_CLK_TCK)),
+ProcessFacts read_self(double booted_s) {
+  constexpr std::size_t kStatBytesMax = 4096;
+  const Result<std::string> stat = io::read_file("/proc/self/stat", kStatBytesMax);
+  if (!stat) return {};
+  return parse_proc_stat(*stat, booted_s, static_cast<double>(::sysconf(_SC_CLK_TCK)),
                          static_cast<double>(::sysconf(_SC_PAGESIZE)));
 }
 
@@ -98,14 +85,18 @@ ProcessFacts parse_proc_stat(std::string_view stat, double boot_time_s, double t
 }
 
 void add_process_metrics(Registry& metrics) {
+  // Looked at once: a leap of the wall clock must not move our start.
+  const double booted_s = boot_time_s();
+  auto add = [&metrics, booted_s](std::string_view name, std::string_view help,
+                                  double ProcessFacts::* fact) {
+    metrics.gauge_fn(name, help, {}, [booted_s, fact] { return read_self(booted_s).*fact; });
+  };
   metrics.counter_fn("process_cpu_seconds_total", "User and system CPU time spent.", {},
-                     [] { return read_self().cpu_seconds; });
-  metrics.gauge_fn("process_resident_memory_bytes", "Resident memory size.", {},
-                   [] { return read_self().resident_bytes; });
-  metrics.gauge_fn("process_virtual_memory_bytes", "Virtual memory size.", {},
-                   [] { return read_self().virtual_bytes; });
-  metrics.gauge_fn("process_start_time_seconds", "Start of the process since the Unix epoch.", {},
-                   [] { return read_self().start_time_seconds; });
+                     [booted_s] { return read_self(booted_s).cpu_seconds; });
+  add("process_resident_memory_bytes", "Resident memory size.", &ProcessFacts::resident_bytes);
+  add("process_virtual_memory_bytes", "Virtual memory size.", &ProcessFacts::virtual_bytes);
+  add("process_start_time_seconds", "Start of the process since the Unix epoch.",
+      &ProcessFacts::start_time_seconds);
   metrics.gauge_fn("process_open_fds", "Open file descriptors.", {}, open_fds);
   metrics.gauge_fn("process_max_fds", "Limit of open file descriptors.", {}, max_fds);
 }

@@ -17,7 +17,7 @@ struct ProcessFacts {
   double resident_bytes = 0;
   double virtual_bytes = 0;
 };
-/// Reads the text of /proc/PID/stat (proc(5)); `boot_time_s` is btime of /proc/stat.
+/// Reads the text of /proc/PID/stat (proc(5)); `boot_time_s` is since 1970.
 ProcessFacts parse_proc_stat(std::string_view stat, double boot_time_s, double ticks_per_second,
                              double page_bytes);
 

@@ -1,12 +1,18 @@
 #include "manage/runtime.hpp"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -17,6 +23,7 @@
 #include "manage/admin_host.hpp"
 #include "manage/clock.hpp"
 #include "manage/lifecycle.hpp"
+#include "manage/log_sink.hpp"
 #include "manage/loop_watch.hpp"
 #include "manage/probe.hpp"
 #include "manage/process_metrics.hpp"
@@ -32,15 +39,41 @@ namespace {
 
 constexpr int kExitUnavailable = 69;
 
-/// One write per line, so that lines of several processes on one pipe do not mix (up to PIPE_BUF).
-/// It blocks while the reader of a full pipe does: making a shared stderr non-blocking would do so
-/// for every other process that holds it, and losing lines is worse than waiting for the log.
-void write_stderr(void*, std::string_view line) {
-  while (!line.empty()) {
-    const ssize_t wrote = ::write(STDERR_FILENO, line.data(), line.size());
-    if (wrote > 0) line.remove_prefix(static_cast<std::size_t>(wrote));
-    if (wrote < 0 && errno != EINTR) return;  // nobody is left to tell
+/// Started with a closed stderr, the first descriptor opened would take its place: log lines would
+/// go into the loop's own pipe or to a client.
+void reserve_standard_descriptors() {
+  for (;;) {
+    int fd = ::open("/dev/null", O_RDWR);
+    // An image without /dev: a socket without a peer refuses what is written to it.
+    if (fd < 0) fd = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (fd > STDERR_FILENO) ::close(fd);
+    if (fd < 0 || fd > STDERR_FILENO) return;
   }
+}
+
+/// libuv aborts when it finds no descriptors for its signals, so this is asked before.
+bool has_enough_descriptors() {
+  constexpr rlim_t kDescriptorsMin = 32;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptorsMin) return true;
+  std::fprintf(stderr,
+               "consort: the limit of open files is %ju, and at least %ju are needed; raise it "
+               "(ulimit -n)\n",
+               static_cast<std::uintmax_t>(limit.rlim_cur),
+               static_cast<std::uintmax_t>(kDescriptorsMin));
+  return false;
+}
+
+/// From here on the exit code stands: a signal that finds its handler gone would replace it.
+void block_stop_signals() {
+  sigset_t signals{};
+  ::sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, number);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void write_line(void* sink, std::string_view line) {
+  static_cast<LogSink*>(sink)->write(line);
 }
 
 std::int64_t wall_ms(void*) {
@@ -95,6 +128,7 @@ class Process {
   const RoleSpec& spec_;
   const ManageConfig manage_;
   const Identity identity_;
+  LogSink stderr_{STDERR_FILENO};
   Logger log_;
   Registry metrics_;
   CheckBoard checks_;
@@ -115,7 +149,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
     : spec_(spec),
       manage_(loaded.manage),
       identity_(identity_of(spec, manage_)),
-      log_({.write = write_stderr, .wall_ms = wall_ms, .context = nullptr},
+      log_({.write = write_line, .wall_ms = wall_ms, .context = &stderr_},
            log_options(manage_, spec)),
       lifecycle_(system_moment),
       turns_(metrics_.histogram("consort_loop_lag_seconds",
@@ -142,6 +176,15 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
       admin_(admin_parts()) {
   loop_.set_turn_histogram(&turns_);
   add_process_metrics(metrics_);
+  metrics_.counter_fn("consort_log_lines_lost_total",
+                      "Log lines that nobody took: stderr was full or closed.", {},
+                      [this] { return static_cast<double>(stderr_.lost()); });
+  // By the role's loop, since the line that tells would wait for the one that is being written.
+  stderr_.on_recovered([this](std::uint64_t lost) {
+    loop_.post([this, lost] {
+      log_.warn("log.lines_lost", {{"lines", lost}, {"hint", "the reader of stderr is too slow"}});
+    });
+  });
   add_lifecycle_metrics(metrics_, lifecycle_, watch_, identity_.role, identity_.version);
   lifecycle_.set_listener([this](const Transition& made) {
     log_.info("state", {{"from", to_string(made.from)},
@@ -150,7 +193,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
                         {"seq", made.seq}});
     host_.tell_transition();
   });
-  host_.attach(admin_, supervisor_, manage_.grace);
+  host_.attach(admin_, supervisor_, metrics_, manage_.grace);
 }
 
 LoopGauges Process::gauges_of(io::UvLoop& loop) {
@@ -193,11 +236,19 @@ int Process::run() {
     log_.warn("admin.no_token", {{"file", manage_.admin_token_file},
                                  {"hint", "no bearer token is right until the file has one"}});
   }
-  std::thread admin_thread([this] { host_.run(); });
+  std::thread admin_thread;
+  try {
+    admin_thread = std::thread([this] { host_.run(); });
+  } catch (const std::system_error& error) {
+    log_.error("start.failed", {{"error", "cannot create a thread: " + error.code().message()},
+                                {"hint", "raise the limit of processes (ulimit -u, pids.max)"}});
+    return kExitUnavailable;
+  }
   supervisor_.begin();
   loop_.run();
   host_.finish();
   admin_thread.join();
+  block_stop_signals();
   host_.close();
   log_.flush();
   return supervisor_.exit_code();
@@ -206,6 +257,8 @@ int Process::run() {
 }  // namespace
 
 int run_role(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources) {
+  reserve_standard_descriptors();
+  if (!has_enough_descriptors()) return kExitUnavailable;
   // Two threads that hardly allocate at the same time: one arena halves the resident memory.
   ::mallopt(M_ARENA_MAX, 1);
   Process process(spec, std::move(loaded), std::move(sources));

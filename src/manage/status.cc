@@ -41,20 +41,20 @@ std::string age(double seconds) {
 /// Seconds since a to_rfc3339 text; 0 when it is not one.
 double seconds_since(std::string_view text, std::int64_t wall_ms) {
   auto number = [text](std::size_t at, std::size_t length) {
-    int value = 0;
+    std::int64_t value = 0;
     if (at + length <= text.size()) {
       std::from_chars(text.data() + at, text.data() + at + length, value);
     }
     return value;
   };
-  const std::chrono::year_month_day day{std::chrono::year(number(0, 4)),
+  const std::chrono::year_month_day day{std::chrono::year(static_cast<int>(number(0, 4))),
                                         std::chrono::month(static_cast<unsigned>(number(5, 2))),
                                         std::chrono::day(static_cast<unsigned>(number(8, 2)))};
   if (!day.ok()) return 0;
   const auto midnight = std::chrono::sys_days(day).time_since_epoch();
   const std::int64_t then_s = std::chrono::duration_cast<std::chrono::seconds>(midnight).count() +
                               number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
-  return static_cast<double>(wall_ms / 1000 - then_s);
+  return static_cast<double>(wall_ms - then_s * 1000) / 1000.0;
 }
 
 /// "3 pass", or the first check that does not with its text.
@@ -112,10 +112,15 @@ std::string status_table(const std::vector<StatusRow>& rows, std::int64_t wall_m
 }
 
 int status_command(const StatusRequest& request, std::string& out) {
-  const std::vector<std::string> names = request.names.empty() ? find_consorts() : request.names;
+  const Result<std::vector<std::string>> names =
+      request.names.empty() ? find_consorts() : request.names;
+  if (!names) {
+    out = request.json ? "[]\n" : names.error().message() + "\n";
+    return 1;
+  }
   std::vector<StatusRow> rows;
-  bool all_answer = !names.empty();
-  for (const std::string& name : names) {
+  bool all_answer = true;
+  for (const std::string& name : *names) {
     StatusRow row{.name = name, .health_json = {}};
     if (const Result<ProbeTarget> target = parse_target(name, host_name())) {
       Result<ProbeAnswer> answer =
@@ -126,8 +131,7 @@ int status_command(const StatusRequest& request, std::string& out) {
     rows.push_back(std::move(row));
   }
   if (!request.json) {
-    out =
-        rows.empty() ? std::string(kNoConsort) + "\n" : status_table(rows, system_moment().wall_ms);
+    out = status_table(rows, system_moment().wall_ms);
     return all_answer ? 0 : 1;
   }
   JsonWriter json;

@@ -260,10 +260,35 @@ void Supervisor::on_turn_end() {
 // --- reload ----------------------------------------------------------------------------------
 
 void Supervisor::reload(std::string cause, std::function<void(ReloadReport)> done) {
-  parts_.services.loop.post([this, cause = std::move(cause), done = std::move(done)] {
-    ReloadReport report = reload_now(cause);
-    if (done) done(std::move(report));
-  });
+  bool is_first = false;
+  {
+    std::lock_guard lock(orders_mutex_);
+    is_first = reloads_.empty();
+    // The files have not been read yet for the order that waits: a storm of signals is one reload.
+    if (!is_first && !done) return;
+    if (reloads_.size() < kReloadsMax) {
+      reloads_.push_back({.cause = std::move(cause), .done = std::exchange(done, {})});
+    }
+  }
+  if (done) {
+    ReloadReport report;
+    report.generation = parts_.config_view.get()->generation;
+    report.problems = {"too many reloads wait for the role's loop already"};
+    done(std::move(report));
+  }
+  if (is_first) parts_.services.loop.post([this] { run_reloads(); });
+}
+
+void Supervisor::run_reloads() {
+  std::vector<ReloadOrder> waiting;
+  {
+    std::lock_guard lock(orders_mutex_);
+    waiting.swap(reloads_);
+  }
+  const ReloadReport report = reload_now(waiting.front().cause);
+  for (const ReloadOrder& order : waiting) {
+    if (order.done) order.done(report);
+  }
 }
 
 ReloadReport Supervisor::reload_now(const std::string& cause) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "async/event.hpp"
 #include "async/scope.hpp"
@@ -38,6 +39,8 @@ class Supervisor final : public Control, private io::TurnHook {
   static constexpr std::uint64_t kRefreshMs = 100;
   /// How often a log line that repeats may show its count.
   static constexpr std::uint64_t kLogFlushMs = 1000;
+  /// Reloads whose report is awaited, while the role's loop is busy; more are refused.
+  static constexpr std::size_t kReloadsMax = 64;
 
   Supervisor(Parts parts, LoadedConfig loaded);
   ~Supervisor();
@@ -74,6 +77,11 @@ class Supervisor final : public Control, private io::TurnHook {
   std::uint64_t drain_limit_ms() const;
   void on_turn_end() override;
 
+  struct ReloadOrder {
+    std::string cause;
+    std::function<void(ReloadReport)> done;
+  };
+  void run_reloads();
   ReloadReport reload_now(const std::string& cause);
   ReloadReport take_over(LoadedConfig next);
   ReloadReport refuse_reload(std::vector<std::string> problems);
@@ -86,6 +94,7 @@ class Supervisor final : public Control, private io::TurnHook {
 
   mutable std::mutex orders_mutex_;
   Orders orders_;
+  std::vector<ReloadOrder> reloads_;  ///< one reading of the files answers all of them
 
   std::unique_ptr<Role> role_;
   bool started_up_ = false;

@@ -188,6 +188,7 @@ class [[nodiscard]] AsyncStream::WhileOpen : Watch {
     return runner_.await_suspend(waiter);
   }
   Result<T> await_resume() {
+    // Only the stream's end drops the task. NOLINTNEXTLINE(bugprone-unchecked-optional-access)
     if (!task_) return fail(stream->end_->clone());
     return runner_.await_resume();
   }

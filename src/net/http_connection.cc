@@ -71,6 +71,7 @@ Task<> Server::Connection::run() {
 /// The next whole request. The deadline is idle_timeout until its first byte, then header_timeout.
 Task<Server::Connection::Received> Server::Connection::receive() {
   Deadline deadline = server_.after(server_.limits.idle_timeout);
+  const std::uint64_t asked_ms = server_.loop.now_ms();
   bool has_begun = false;
   bool said_continue = false;
   for (;;) {
@@ -88,10 +89,12 @@ Task<Server::Connection::Received> Server::Connection::receive() {
       Result<> sent = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
       if (!sent) co_return tl::unexpected(Refusal{});
     }
-    is_waiting_ = parser_.idle();
-    if (is_waiting_ && server_.is_stopping) co_return tl::unexpected(Refusal{});
+    if (parser_.idle()) {
+      if (server_.is_stopping) co_return tl::unexpected(Refusal{});
+      idle_since_ms_ = asked_ms;
+    }
     Result<std::string_view> bytes = co_await stream_.read_some(deadline);
-    is_waiting_ = false;
+    idle_since_ms_.reset();
     if (!bytes) co_return tl::unexpected(refusal_for(bytes.error()));
     unread_ = *bytes;
   }
@@ -170,7 +173,7 @@ Task<> Server::Connection::send_away(State& server, std::unique_ptr<io::Stream> 
 }
 
 void Server::Connection::close_if_idle() {
-  if (is_waiting_) stream_.cancel_read();
+  if (idle_since_ms_) stream_.cancel_read();
 }
 
 }  // namespace consort::http

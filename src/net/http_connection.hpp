@@ -51,9 +51,11 @@ class Server::Connection {
 
   static Task<> serve(State& server, std::unique_ptr<io::Stream> stream);
   /// Answers 503 and closes.
-  static Task<> send_away(State& server, std::unique_ptr<io::Stream> stream);
+  static Task<> send_away(State& server, std::unique_ptr<io::Stream> accepted);
   /// Ends the connection if it is between requests; it may be gone afterwards.
   void close_if_idle();
+  /// Since when it waits for the first byte of a request; nothing while it has one.
+  std::optional<std::uint64_t> idle_since_ms() const { return idle_since_ms_; }
 
  private:
   /// Why a request did not come to be. Status 0: close without a word.
@@ -76,7 +78,7 @@ class Server::Connection {
   http1::RequestParser parser_;
   std::string_view unread_;  ///< of the last read: what the parser has not seen yet
   std::uint64_t number_;
-  bool is_waiting_ = false;  ///< for the first byte of a request
+  std::optional<std::uint64_t> idle_since_ms_;
 };
 
 }  // namespace consort::http

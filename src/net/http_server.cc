@@ -49,6 +49,7 @@ void Server::on_accept(std::unique_ptr<io::Stream> stream) {
   State& state = *state_;
   ++state.counters.accepted;
   if (state.is_stopping) return;
+  if (state.connections.size() >= state.limits.connections) displace_idlest();
   if (state.connections.size() < state.limits.connections) {
     state.tasks.spawn(Connection::serve(state, std::move(stream)));
     return;
@@ -59,9 +60,23 @@ void Server::on_accept(std::unique_ptr<io::Stream> stream) {
   }
 }
 
-/// Accepting goes on by itself; the counter is what the owner watches.
-void Server::on_accept_paused(const Error&) {
+/// Linear in connections; only at the limit, which is some dozens.
+void Server::displace_idlest() {
+  Connection* idlest = nullptr;
+  for (const auto& [number, connection] : state_->connections) {
+    if (!connection->idle_since_ms()) continue;
+    const bool is_idler =
+        idlest == nullptr || connection->idle_since_ms() < idlest->idle_since_ms();
+    if (is_idler) idlest = connection;
+  }
+  if (idlest == nullptr) return;
+  ++state_->counters.displaced;
+  idlest->close_if_idle();
+}
+
+void Server::on_accept_paused(const Error& why) {
   ++state_->counters.accept_pauses;
+  state_->handler.on_accept_paused(why);
 }
 
 }  // namespace consort::http

@@ -13,6 +13,9 @@
 // While a request is handled, at most kReadAheadBytes (and one delivery) of what follows it are
 // read; a client that sends more than that is noticed to have left only after its answer. A client
 // that shuts down its sending half counts as gone: answers that are ready by then still reach it.
+// When all connections are taken, one that waits between requests (the longest) makes room for a
+// new one: idle clients cannot lock a probe out.
+//
 // Closing after an error waits up to a second for the client to read the answer (lingering), since
 // closing on unread bytes would make the kernel take the answer back.
 #pragma once
@@ -36,6 +39,8 @@ namespace consort::http {
 class Handler {
  public:
   virtual Task<Response> handle(Request request) = 0;
+  /// The system refuses connections for a while; told once per pause, accepting goes on by itself.
+  virtual void on_accept_paused(const Error& why) { (void)why; }
 
  protected:
   ~Handler() = default;
@@ -47,7 +52,7 @@ inline constexpr std::size_t kReadAheadBytes = 16 * 1024;
 struct Limits {
   std::size_t header_bytes = 16 * 1024;              ///< request line and headers: 431
   std::size_t body_bytes = 1024 * 1024;              ///< 413
-  std::size_t connections = 64;                      ///< above: 503 and close
+  std::size_t connections = 64;                      ///< above: the idlest makes room, or 503
   std::chrono::milliseconds header_timeout{10'000};  ///< whole request must be in by then: 408
   std::chrono::milliseconds idle_timeout{60'000};    ///< between requests: silent close
   std::chrono::milliseconds write_timeout{10'000};   ///< a client that does not read: cut off
@@ -57,6 +62,7 @@ struct Limits {
 struct Counters {
   std::uint64_t accepted = 0;       ///< connections, those over the limit included
   std::uint64_t over_limit = 0;     ///< connections sent away with 503
+  std::uint64_t displaced = 0;      ///< idle connections closed to make room for new ones
   std::uint64_t accept_pauses = 0;  ///< the system ran out of descriptors or memory
   std::uint64_t requests = 0;       ///< handed to the handler
   std::uint64_t refused = 0;        ///< requests answered with an error without being handled
@@ -83,6 +89,8 @@ class Server final : public io::AcceptHandler {
  private:
   class Connection;
   struct State;
+  void displace_idlest();
+
   std::unique_ptr<State> state_;
 };
 

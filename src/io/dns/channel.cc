@@ -41,8 +41,8 @@ CaresChannel::~CaresChannel() {
 
 Result<> CaresChannel::open(const CaresOptions& options) {
   // Once per process, by whichever loop asks first.
-  static const int library = ares_library_init(ARES_LIB_INIT_ALL);
-  if (library != ARES_SUCCESS) return fail(cares_error(library));
+  static const int kLibrary = ares_library_init(ARES_LIB_INIT_ALL);
+  if (kLibrary != ARES_SUCCESS) return fail(cares_error(kLibrary));
 
   std::string resolv_conf = options.resolv_conf;
   ares_options wish{};

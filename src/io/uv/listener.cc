@@ -55,12 +55,18 @@ UvListener::~UvListener() {
 
 Result<> UvListener::listen(const Address& address, const ListenOptions& options) {
   address_ = address;
-  auto bound = address.is_unix() ? bind_unix() : bind_tcp(options);
-  if (bound && ::listen(fd_.get(), options.backlog) != 0) bound = fail(bind_error(errno));
-  if (bound) bound = watcher_.open(loop_, fd_.get());
-  if (!bound) return fail(std::move(bound.error()).in("listen on " + address.to_string()));
+  auto opened = open(options);
+  if (!opened) return fail(std::move(opened.error()).in("listen on " + address.to_string()));
   watcher_.want({.readable = true, .writable = false});
   return {};
+}
+
+Result<> UvListener::open(const ListenOptions& options) {
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): it loses sight of errors in a Result.
+  auto bound = address_.is_unix() ? bind_unix() : bind_tcp(options);
+  if (!bound) return bound;
+  if (::listen(fd_.get(), options.backlog) != 0) return fail(bind_error(errno));
+  return watcher_.open(loop_, fd_.get());
 }
 
 Result<> UvListener::bind_tcp(const ListenOptions& options) {

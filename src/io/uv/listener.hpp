@@ -33,6 +33,7 @@ class UvListener final : public Listener {
   Address address() const override { return address_; }
 
  private:
+  Result<> open(const ListenOptions& options);
   Result<> bind_tcp(const ListenOptions& options);
   Result<> bind_every_interface(const ListenOptions& options);
   Result<> bind_unix();

@@ -1,8 +1,4 @@
-"""The management interface of real processes: probes, guards, verbs, signals, reload, commands.
-
-CONSORT names the binary (default build/consort). Tests of stalls and drains use the program
-stall_role, which lies beside it or is named by CONSORT_STALL_ROLE; without it they are skipped.
-"""
+"""The management interface of real processes: probes, guards, verbs, signals, reload, commands."""
 import http.client
 import json
 import os
@@ -11,79 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from servers import CONSORT, Process, connect, free_port, wait_until  # noqa: E402
-
-STALL_ROLE = pathlib.Path(os.environ.get("CONSORT_STALL_ROLE", CONSORT.parent / "stall_role"))
-needs_stall_role = pytest.mark.skipif(not STALL_ROLE.exists(), reason=f"{STALL_ROLE} is not built")
-needs_consort = pytest.mark.skipif(not CONSORT.exists(), reason=f"{CONSORT} is not built")
-
-
-class Managed(Process):
-    """A process with an admin interface on `admin`."""
-
-    def __init__(self, argv, admin, name, wait="/readyz", env=None):
-        self.admin = admin
-        self.name = name
-        super().__init__([*argv, "--admin", f"127.0.0.1:{admin}", "--name", name], env=env)
-        if wait:
-            wait_until(lambda: not self.running() or self.status(wait) == 200, f"{wait} of {name}")
-            assert self.running(), self.output()
-
-    def request(self, method, path, headers=(), host="127.0.0.1", timeout=10):
-        client = http.client.HTTPConnection(host, self.admin, timeout=timeout)
-        try:
-            client.request(method, path, headers=dict(headers))
-            answer = client.getresponse()
-            answer.text = answer.read().decode()
-            return answer
-        finally:
-            client.close()
-
-    def get(self, path, **options):
-        return self.request("GET", path, **options)
-
-    def post(self, path, **options):
-        return self.request("POST", path, **options)
-
-    def status(self, path):
-        try:
-            return self.get(path).status
-        except (OSError, http.client.HTTPException):
-            return 0
-
-    def state(self):
-        return json.loads(self.get("/lifecycle").text)["state"]
-
-    def metric(self, name):
-        for line in self.get("/metrics").text.splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[-1])
-        raise KeyError(name)
-
-    def transitions(self):
-        lines = [json.loads(line) for line in self.output().splitlines() if '"msg":"state"' in line]
-        return [line["to"] for line in lines]
-
-
-class StallRole(Managed):
-    def __init__(self, *options, admin=None, name=None, wait="/readyz", env=None):
-        self.port = free_port()
-        admin = admin or free_port()
-        super().__init__([STALL_ROLE, "--listen", f"127.0.0.1:{self.port}", *options], admin,
-                         name or f"stall-{admin}", wait, env)
-
-    def tell(self, command):
-        """Sends a command; returns the greeting."""
-        with connect(self.port) as client:
-            greeting = client.recv(100).decode().strip()
-            client.sendall(command.encode() + b"\n")
-        return greeting
+from managed import (CONSORT, STALL_ROLE, Managed, Process, StallRole, context_switches, free_port,
+                     needs_consort, needs_exact_sleep, needs_stall_role, wait_until)
 
 
 @pytest.fixture
@@ -102,16 +31,6 @@ def proxy():
     with Managed(argv, admin, f"proxy-{admin}", wait="/livez") as process:
         yield process
         process.kill()
-
-
-def context_switches(pid):
-    """Voluntary ones, of all threads: each sleep that ended is one."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for line in (task / "status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                total += int(line.split()[1])
-    return total
 
 
 # --- any role: the shard proxy ----------------------------------------------------------------
@@ -133,6 +52,8 @@ def test_metrics_are_clean(proxy):
     for name in ("consort_build_info", "consort_state", "consort_transitions_total",
                  "consort_loop_lag_seconds_bucket", "consort_loop_utilization_ratio",
                  "consort_config_last_reload_successful", "consort_admin_requests_total",
+                 "consort_admin_connections_total", "consort_admin_open_connections",
+                 "consort_log_lines_lost_total",
                  "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
                  "process_start_time_seconds"):
         assert f"\n{name}" in answer.text, name
@@ -151,6 +72,7 @@ def test_terminate_ends_a_real_role_with_0(proxy):
 
 
 @needs_consort
+@needs_exact_sleep
 def test_an_idle_role_sleeps(proxy):
     time.sleep(0.5)  # the start is over by then
     before = context_switches(proxy.pid)
@@ -431,6 +353,7 @@ def test_two_of_one_name_get_two_sockets(role):
 
 
 @needs_stall_role
+@needs_exact_sleep
 def test_an_idle_process_does_not_wake(role):
     time.sleep(0.3)
     before = context_switches(role.pid)

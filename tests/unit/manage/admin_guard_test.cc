@@ -1,6 +1,8 @@
 #include "manage/admin_guard.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -143,6 +145,28 @@ TEST_CASE("an empty or oversized token file lets nobody in") {
   CHECK(status_of(guard, remote({{"authorization", "Bearer x"}})) == 401);
   file.write(std::string(TokenFile::kMaxBytes + 1, 'x'));
   CHECK(TokenFile(file.path()).token().empty());
+}
+
+TEST_CASE("a token file that is a pipe or a folder lets nobody in, and does not block") {
+  TempFile file("one");
+  TokenFile token(file.path());
+  std::remove(file.path().c_str());
+  REQUIRE(::mkfifo(file.path().c_str(), 0600) == 0);
+  CHECK(token.token().empty());
+  CHECK(TokenFile("/tmp").token().empty());
+}
+
+TEST_CASE("a token file that could not be read is tried again") {
+  TempFile file("one");
+  TokenFile token(file.path());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const bool is_empty = token.token().empty();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(is_empty);
+  CHECK(token.token() == "one");
 }
 
 TEST_CASE("the comparison is exact") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <functional>
 
 #include "async/scope.hpp"
@@ -104,6 +105,13 @@ TEST_CASE("probes of a ready role answer ok") {
     CHECK(header(response, "X-Content-Type-Options") == "nosniff");
     CHECK(bench.ask("HEAD", path).status == 200);
   }
+}
+
+TEST_CASE("a pause of accepting is a warning") {
+  AdminBench bench;
+  bench.admin.on_accept_paused(Error::from_errno(EMFILE, "accept"));
+  CHECK(bench.logged("admin.accept_paused"));
+  CHECK(bench.logged("Too many open files"));
 }
 
 TEST_CASE("a failing check turns readiness but not liveness") {

@@ -359,6 +359,11 @@ TEST_CASE("the common options are checked, and named as their source spells them
   CHECK(load(world).errors().starts_with("--admin: "));
   world.flags = {{"listen", "x:1"}, {"grace", "1s"}, {"shutdown-delay", "2s"}};
   CHECK(load(world).errors().starts_with("--shutdown-delay: 2s is longer than the grace of 1s"));
+  for (const char* name : {"", "a/b", "a b", "a\nb", "caf\xC3\xA9"}) {
+    CAPTURE(name);
+    world.flags = {{"listen", "x:1"}, {"name", name}};
+    CHECK(load(world).errors().ends_with(" must be one word of ASCII without /\n"));
+  }
   world.flags = {{"listen", "x:1"}, {"print-config", "shcema"}};
   CHECK(load(world).errors().starts_with("--print-config: \"shcema\" is not one of"));
   world.flags = {{"listen", "x:1"}, {"admin", "none"}};
@@ -375,9 +380,9 @@ TEST_CASE("the defaults of name and admin come from the role") {
 
 TEST_CASE("a printed configuration is a file that means the same") {
   World world = World::of_file(
-      "listen: '[::1]:80'\nserver: ['a:1 name', 'yes', '- x', '']\n"
-      "pools: {'p.q': {shape: slots, server: a:1, token: t}, 'r s': {}}\n"
-      "name: \"tab\\there # ' \\\" \\u00e9\"\n");
+      "listen: '[::1]:80'\n"
+      "server: ['a:1 name', 'yes', '- x', '', \"tab\\there # ' \\\" \\u00e9\"]\n"
+      "pools: {'p.q': {shape: slots, server: a:1, token: t}, 'r s': {}}\n");
   world.environment["CONSORT_FAKE_PROXY_PASSWORD_FILE"] = "/run/secret";
   world.files["/run/secret"] = "s3cret";
   const Loaded first = load(world);

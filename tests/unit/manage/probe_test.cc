@@ -48,19 +48,21 @@ TEST_CASE("URLs name host, port and path") {
   target = parse_target("http://localhost", "box");
   REQUIRE(target);
   CHECK(target->address.port == 80);
-  CHECK(target->path == "/");
+  CHECK(target->path.empty());  // a consort's admin interface
   target = parse_target("http://[::1]:9/", "box");
   REQUIRE(target);
   CHECK(target->address.host == "::1");
   CHECK(target->address.port == 9);
+  CHECK(target->path == "/");
   target = parse_target("unix:/run/x.sock", "box");
   REQUIRE(target);
   CHECK(target->address.path == "/run/x.sock");
 }
 
 TEST_CASE("targets that health cannot ask are refused with a reason") {
-  for (const char* text : {"https://localhost/", "http://example.org/", "http://", "http:///x",
-                           "http://localhost:99999/", "http://localhost:x/"}) {
+  for (const char* text :
+       {"", "a/b", "ftp://localhost/", "https://localhost/", "http://example.org/", "http://",
+        "http:///x", "http://localhost:99999/", "http://localhost:x/"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_target(text, "box"));
   }

@@ -274,6 +274,36 @@ TEST_CASE("a reload is taken over whole and lists what needs a restart") {
   CHECK(report->needs_restart == std::vector<std::string>{"note"});
 }
 
+TEST_CASE("orders to reload that wait together are one reload") {
+  Bench bench;
+  bench.begin();
+  int reports = 0;
+  auto count = [&reports](const ReloadReport& report) { reports += report.applied ? 1 : 0; };
+  for (int i = 0; i < 1000; ++i) bench.supervisor->reload("signal HUP", {});
+  bench.supervisor->reload("POST /reload", count);
+  bench.supervisor->reload("POST /reload", count);
+  bench.world.loop.settle();
+  CHECK(reports == 2);
+  CHECK(bench.config.get()->generation == 2);
+  bench.supervisor->reload("POST /reload", count);
+  bench.world.loop.settle();
+  CHECK(reports == 3);
+  CHECK(bench.config.get()->generation == 3);
+}
+
+TEST_CASE("a crowd that waits for a reload is bounded") {
+  Bench bench;
+  bench.begin();
+  int refused = 0;
+  int applied = 0;
+  auto count = [&](const ReloadReport& report) { ++(report.applied ? applied : refused); };
+  for (int i = 0; i < 100; ++i) bench.supervisor->reload("POST /reload", count);
+  CHECK(refused == 36);
+  bench.world.loop.settle();
+  CHECK(refused == 36);
+  CHECK(applied == 64);
+}
+
 TEST_CASE("an invalid reload changes nothing and warns") {
   Bench bench;
   bench.begin();

@@ -154,6 +154,8 @@ TEST_CASE("connections over the limit get 503, and there is room again when one 
   Site site({.connections = 2});
   sim::SimPeer& first = site.connect();
   sim::SimPeer& second = site.connect();
+  site.ask(first, get("/wait"));
+  site.ask(second, "GET / HT");
   sim::SimPeer& third = site.connect();
   CHECK(status_of(third.take()) == 503);
   CHECK(third.ended());
@@ -162,12 +164,44 @@ TEST_CASE("connections over the limit get 503, and there is room again when one 
   first.close();
   site.world.loop.settle();
   CHECK(site.ask(get("/a")) == answer("GET /a\n"));
-  CHECK(site.ask(second, get("/b")) == answer("GET /b\n"));
+  CHECK(site.ask(second, "TP/1.1\r\nHost: a\r\n\r\n") == answer("GET /\n"));
+  CHECK(site.server->counters().displaced == 0);
+}
+
+TEST_CASE("when all connections are taken, the one that has been idle longest makes room") {
+  Site site({.connections = 3});
+  sim::SimPeer& busy = site.connect();
+  site.ask(busy, get("/wait"));
+  sim::SimPeer& first = site.connect();
+  site.world.loop.run_for(10);
+  sim::SimPeer& second = site.connect();
+  site.world.loop.run_for(10);
+  CHECK(site.ask(first, get("/a")) == answer("GET /a\n"));
+  CHECK(site.ask(get("/probe")) == answer("GET /probe\n"));
+  CHECK(second.ended());
+  CHECK(second.take().empty());
+  CHECK_FALSE(first.ended());
+  CHECK_FALSE(busy.ended());
+  CHECK(site.server->connections() == 3);
+  CHECK(site.server->counters().displaced == 1);
+  CHECK(site.server->counters().over_limit == 0);
+}
+
+TEST_CASE("a client that only sends blank lines is idle") {
+  Site site({.connections = 2});
+  sim::SimPeer& blank = site.connect();
+  site.world.loop.run_for(10);
+  sim::SimPeer& silent = site.connect();
+  site.world.loop.run_for(10);
+  site.ask(blank, "\r\n");
+  site.connect();
+  CHECK(blank.ended());
+  CHECK_FALSE(silent.ended());
 }
 
 TEST_CASE("a crowd over the limit costs a bounded number of connections") {
   Site site({.connections = 1});
-  site.connect();
+  site.ask(get("/wait"));
   std::vector<sim::SimPeer*> crowd;
   for (int i = 0; i < 100; ++i) crowd.push_back(&site.connect());
   int told = 0;
