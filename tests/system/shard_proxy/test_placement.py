@@ -70,28 +70,26 @@ def explained(config, keys):
 
 
 @pytest.fixture(scope="module")
-def peers():
-    """Four memcached servers; the oracle ends whatever it started."""
-    with oracle.Oracle() as started:
-        started.ports = started.start_memcached(4)
-        yield started
+def ports(start_for_module):
+    """Four empty memcached servers."""
+    return [server.port for server in start_for_module.memcached(4)]
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_every_key_lies_where_nutcracker_puts_it(start, peers, tmp_path, name):
+def test_every_key_lies_where_nutcracker_puts_it(start, ports, tmp_path, name):
     options, entries = POOLS[name]
-    entries = [entry.format(*(f"127.0.0.1:{port}" for port in peers.ports)) for entry in entries]
-    theirs, ours = oracle.free_port(), oracle.free_port()
-    peers.start_nutcracker(oracle.pool_yaml("alpha", theirs, entries, **options))
+    entries = [entry.format(*(f"127.0.0.1:{port}" for port in ports)) for entry in entries]
+    theirs, ours = servers.free_port(), servers.free_port()
+    start.nutcracker(oracle.pool_yaml("alpha", theirs, entries, **options), theirs)
     config = tmp_path / "nutcracker.yml"
     config.write_text(oracle.pool_yaml("alpha", ours, entries, **options))
     start.proxy(options=["--config", config])
 
     for writer, reader, seed in ((theirs, ours, 1), (ours, theirs, 2)):
-        oracle.flush(peers.ports)
+        oracle.flush(ports)
         keys = make_keys(seed)
         oracle.write_keys(writer, keys)
-        holder = oracle.holders(peers.ports, keys)
+        holder = oracle.holders(ports, keys)
         hits = count_hits(reader, keys)
         share = [sum(1 for index in holder.values() if index == i) for i in range(4)]
         direction = "nutcracker -> ours" if reader == ours else "ours -> nutcracker"
@@ -100,4 +98,4 @@ def test_every_key_lies_where_nutcracker_puts_it(start, peers, tmp_path, name):
         assert all(share)
         sample = keys[::len(keys) // EXPLAINED]
         named = explained(config, sample)
-        assert {key: peers.ports[holder[key]] for key in sample} == named
+        assert {key: ports[holder[key]] for key in sample} == named
