@@ -140,15 +140,19 @@ int run_manual(const Command& self, const std::vector<std::string>& args) {
   if (!parsed.ok) return kExitUsage;
   if (request.generate) return generate_manual(parsed.words);
   if (parsed.words.empty()) return print_topics();
-  // The words of a command name its role, so that both spellings find the page.
-  const std::string& topic = parsed.words.back();
+  // The words of a command name its role, and man pages are called consort-ROLE: each spelling
+  // finds the page.
+  std::string_view topic = parsed.words.back();
+  constexpr std::string_view kPagePrefix = "consort-";
+  if (topic.starts_with(kPagePrefix)) topic.remove_prefix(kPagePrefix.size());
   const std::string page = manual_page(topic);
   if (!page.empty()) return finish(page);
   const std::vector<ManualTopic> topics = manual_topics();
   std::vector<std::string_view> names;
   names.reserve(topics.size());
   for (const ManualTopic& each : topics) names.push_back(each.name);
-  return usage_error("man: unknown topic \"" + topic + "\"" + did_you_mean(topic, names));
+  return usage_error("man: unknown topic \"" + std::string(topic) + "\"" +
+                     did_you_mean(topic, names));
 }
 
 int run_version(const Command& self, const std::vector<std::string>& args) {
