@@ -74,6 +74,15 @@ def test_every_role_is_in_the_overview_and_has_examples():
         assert f"consort-{role}" in (run.ROOT / "man/consort.1").read_text()
 
 
+def test_every_role_has_system_tests_and_a_row_in_the_readme():
+    readme = (run.ROOT / "README.md").read_text()
+    for role in roles():
+        folder = run.ROOT / "tests/system" / role.replace("-", "_")
+        assert list(folder.glob("test_*.py")), f"{folder} has no tests"
+        rows = [line for line in readme.splitlines() if line.startswith("|") and role in line]
+        assert rows, f"README's table has no row for {role}"
+
+
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
 def test_the_manual_is_free_of_mandoc_warnings():
     pages = sorted(str(page) for page in (run.ROOT / "man").glob("*.1"))
