@@ -141,6 +141,10 @@ void Link::deliver(std::string_view bytes, bool last) {
       --late_;
       upstream_.metrics().late_replies.add();
     }
+    if (std::exchange(is_long_, false)) {
+      auto timeout = static_cast<std::uint64_t>(upstream_.context().config.timeout.count());
+      grace_until_ms_ = now_ms() + timeout;
+    }
     if (slots_.empty()) timer_.cancel();
   }
   if (!is_late) slot.sink->on_reply(slot.tag, bytes, last);
@@ -155,6 +159,7 @@ void Link::hold_back_for_receiver() {
     slot.sink->cannot_wait();
     return;
   }
+  is_long_ = true;
   waiting_for_ = slot.sink;
   slot.sink->wait_for_room(*this, slot.tag);
   stream_->pause_reading();
@@ -171,6 +176,7 @@ bool Link::others_wait_behind(const ReplySink& sink) {
 void Link::receiver_ready() {
   if (waiting_for_ == nullptr) return;
   waiting_for_ = nullptr;
+  quiet_since_ms_ = now_ms();
   if (stream_) stream_->resume_reading();
 }
 
@@ -220,6 +226,8 @@ void Link::open(const Address& address) {
 void Link::on_open() {
   upstream_.metrics().connects.add();
   state_ = State::greeting;
+  is_long_ = false;
+  grace_until_ms_ = 0;
   resp_ = {};
   memcache_ = {};
   reply_under_way_ = in_push_ = false;
@@ -426,7 +434,8 @@ void Link::arm_timeout() {
     return;
   }
   auto left = static_cast<std::int32_t>(slots_[next].deadline - now());
-  timer_.arm_at(now_ms() + static_cast<std::uint64_t>(std::max(left, 0)));
+  std::uint64_t at_ms = now_ms() + static_cast<std::uint64_t>(std::max(left, 0));
+  timer_.arm_at(std::max(at_ms, grace_until_ms_));
 }
 
 void Link::time_out_requests() {
@@ -435,12 +444,13 @@ void Link::time_out_requests() {
   if (waiting_for_ != nullptr) quiet_since_ms_ = now_ms();
   while (slots_.contains(slots_.front_seq() + late_)) {
     Slot& slot = slots_[slots_.front_seq() + late_];
-    if (!reached(current, slot.deadline)) break;
+    if (!reached(current, slot.deadline) || now_ms() < grace_until_ms_) break;
     auto timeout = static_cast<std::uint32_t>(upstream_.context().config.timeout.count());
     auto quiet_since = static_cast<std::uint32_t>(quiet_since_ms_);
     if (late_ == 0 && reply_under_way_ && !reached(current, quiet_since + timeout)) {
       // A long reply is passing: it has not timed out while its bytes come, nor have those behind.
       slot.deadline = quiet_since + timeout;
+      is_long_ = true;
       break;
     }
     ReplySink* sink = slot.sink;

@@ -134,6 +134,7 @@ class Link final : public io::StreamHandler, private io::DnsHandler<io::DnsAddre
   bool has_failed_ = false;
   bool write_pending_ = false;        ///< Turn knows, or the kernel will tell
   bool reply_under_way_ = false;      ///< the reply at the front has begun
+  bool is_long_ = false;              ///< it has outlasted its deadline, or waited for its receiver
   bool in_push_ = false;              ///< an out-of-band RESP3 message is passing
   ReplySink* waiting_for_ = nullptr;  ///< reading is paused until this receiver is ready
   std::unique_ptr<io::DnsQuery> query_;
@@ -150,6 +151,8 @@ class Link final : public io::StreamHandler, private io::DnsHandler<io::DnsAddre
   Timer timer_;
   std::uint64_t connect_started_ms_ = 0;
   std::uint64_t quiet_since_ms_ = 0;  ///< the server owes bytes and has sent none since
+  /// No request times out before: those behind a long reply have their time after it.
+  std::uint64_t grace_until_ms_ = 0;
   std::uint64_t retry_ms_ = 0;
   std::size_t address_index_ = 0;
   std::string last_reason_;

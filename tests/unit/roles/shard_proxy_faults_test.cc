@@ -166,6 +166,34 @@ TEST_CASE("a reply that stops halfway times out, and costs its client the connec
   CHECK(proxy.server(0).at().connections() == 1);
 }
 
+TEST_CASE("requests behind a long reply have their whole time after it") {
+  RedisWorld proxy(1);
+  proxy.config.timeout = Millis(200);
+  proxy.start();
+  TestClient& reader = proxy.connect();
+  TestClient& other = proxy.connect();
+  std::string value = bulk(std::string(500, 'v'));
+  proxy.server(0).special = [](const Words& words) -> std::optional<std::string> {
+    if (words[0] == "GET") return "";
+    return std::nullopt;
+  };
+  reader.post({"GET", "a"});
+  other.post({"GET", "b"});
+  proxy.settle();
+  sim::SimPeer& server = proxy.server(0).peer();
+  for (std::size_t at = 0; at < value.size(); at += 100) {
+    server.send(std::string_view(value).substr(at, 100));
+    proxy.run_for(150);
+  }
+  CHECK(reader.take() == value);
+  CHECK(other.take().empty());
+  server.send(bulk("b"));
+  CHECK(other.take() == bulk("b"));
+  other.post({"GET", "c"});
+  proxy.run_for(450);
+  CHECK(other.take() == "-ERR a timed out\r\n");
+}
+
 TEST_CASE("a server that is down fails requests at once, and serves again when it is back") {
   RedisWorld proxy(2);
   proxy.server(0).at().refuse_next(3);
