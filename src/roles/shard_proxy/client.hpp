@@ -162,7 +162,6 @@ class Client : public io::StreamHandler, public ReplySink {
   bool write_pending_ = false;
   bool paused_ = false;
   bool wants_silence_ = false;  ///< paused until every request is answered
-  bool parsing_ = false;
   bool is_last_input_ = false;  ///< what in_ holds is still taken, then closing_
   bool closing_ = false;        ///< no more input; ends when everything is answered and sent
   bool closed_ = false;

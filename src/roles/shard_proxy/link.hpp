@@ -11,9 +11,10 @@
 //
 // A request is 16 bytes here: who waits, and until when. All requests have the same timeout, so the
 // queue is in deadline order and one timer serves it. A request that times out fails alone: its
-// place stays in the queue and its late reply is thrown away. Only a connection that has been
-// silent for kStuckTimeouts timeouts is given up. After a failure requests fail at once, until a
-// new connection has answered its greeting.
+// place stays in the queue and its late reply is thrown away. A long reply does not time out while
+// its bytes come, and requests behind it have one timeout after its end. Only a connection that has
+// been silent for kStuckTimeouts timeouts is given up. After a failure requests fail at once, until
+// a new connection has answered its greeting.
 //
 // Cost per request in steady state: one copy into the output buffer, no allocation, no system call
 // of its own (Turn writes once per loop turn).
