@@ -93,6 +93,31 @@ TEST_CASE("the table says what a proxy must know") {
   }
 }
 
+TEST_CASE("the table says what is refused in transactions and scripts, and allowed before them") {
+  const CommandTable& table = CommandTable::built_in();
+  CHECK(table.find("watch")->is(kNoMulti) == false);  // refused by its own code, not by a flag
+  CHECK(table.find("subscribe")->is(kNoScript));
+  CHECK(table.find("shutdown")->is(kNoMulti));
+  CHECK(table.find("auth")->is(kNoAuth));
+  CHECK_FALSE(table.find("get")->is(kNoAuth));
+  CHECK(table.find("ping")->flags == (kFast | kNoKeys));
+  CHECK(table.find("info")->is(kLoading));
+  CHECK(table.find("info")->is(kStale));
+  CHECK(table.find("multi")->is(kAllowBusy));
+  for (std::size_t i = 0; i < table.size(); ++i) CHECK_FALSE(table.at(i).is(kUnknownKeys));
+}
+
+TEST_CASE("every command and subcommand has its number and its full name") {
+  const CommandTable& table = CommandTable::built_in();
+  for (std::size_t i = 0; i < table.size(); ++i) CHECK(table.index_of(table.at(i)) == i);
+  CHECK(table.all().size() < table.size());
+  CHECK(table.full_name(*table.find("GET")) == "get");
+  const Command& config = *table.find("config");
+  CHECK(table.full_name(*table.find_subcommand(config, "SET")) == "config|set");
+  CHECK(table.subcommands(config).size() == 5);
+  CHECK(table.subcommands(*table.find("get")).empty());
+}
+
 TEST_CASE("subcommands have their own entries") {
   const Command& script = *find_command("script");
   CHECK(script.is_container());
@@ -145,6 +170,11 @@ TEST_CASE("keys behind words are found") {
   CHECK(keys_of("GEORADIUSBYMEMBER a m 1 m STOREDIST d") == Positions{1, 6});
   CHECK(keys_of("MIGRATE h 1 a 0 100") == Positions{3});
   CHECK(keys_of("MIGRATE h 1 \"\" 0 100 COPY AUTH keys KEYS a b") == Positions{10, 11});
+}
+
+TEST_CASE("keys that a request may leave out are not missing") {
+  CHECK(keys_of("PFMERGE d") == Positions{1});  // makes an empty one: it belongs on d's server
+  CHECK(keys_of("SUNSUBSCRIBE").empty());
 }
 
 TEST_CASE("keys of malformed requests are not found") {
