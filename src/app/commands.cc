@@ -230,6 +230,22 @@ std::optional<int> print_form(const RoleSpec& spec, const std::vector<Flag>& fla
   return std::nullopt;
 }
 
+/// The sources with another file in place of theirs. Flags that go with a file stay; those that
+/// describe everything by themselves would only hide what is in it.
+ConfigSources with_file(const ConfigSources& own, const LoadedConfig& loaded,
+                        const std::string& path) {
+  ConfigSources other = own;
+  const bool had_file = !loaded.manage.config_files.empty();
+  std::erase_if(other.flags, [had_file](const Flag& flag) {
+    for (const Option& option : kManageOptions) {
+      if (option.name == flag.name && !allowed_in_file(option)) return true;
+    }
+    return !had_file;
+  });
+  other.flags.push_back({"config", path});
+  return other;
+}
+
 int run_loaded(const RoleSpec& spec, ConfigSources sources) {
   Problems problems;
   LoadedConfig loaded = load_config(spec, sources, problems);
@@ -237,7 +253,18 @@ int run_loaded(const RoleSpec& spec, ConfigSources sources) {
   if (!problems.ok()) return loaded.only_usage_errors ? kExitUsage : kExitConfig;
   if (loaded.manage.check_config) return finish("configuration ok\n");
   std::string answer;
-  if (auto code = loaded.role->answer(answer); code) return finish(answer, *code);
+  bool other_failed = false;
+  const LoadOther load_other = [&](const std::string& path) -> Result<std::unique_ptr<RoleConfig>> {
+    Problems in_other;
+    LoadedConfig other = load_config(spec, with_file(sources, loaded, path), in_other);
+    report(in_other);
+    if (in_other.ok()) return std::move(other.role);
+    other_failed = true;
+    return fail(Errc::invalid, path + " is not a valid configuration");
+  };
+  if (auto code = loaded.role->answer_with(load_other, answer); code) {
+    return other_failed ? kExitConfig : finish(answer, *code);
+  }
   if (!loaded.manage.print_config.empty()) return finish(print_config_yaml(loaded));
   // Reading options leaves freed blocks behind that the role would never use.
   ::malloc_trim(0);

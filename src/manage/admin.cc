@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "async/timer.hpp"
+#include "base/check.hpp"
 #include "base/json_writer.hpp"
 #include "manage/accept.hpp"
 
@@ -58,26 +58,49 @@ class CountGuard {
   std::size_t& count_;
 };
 
-/// An Event that a timer sets as well.
-struct TimedEvent {
-  explicit TimedEvent(io::Loop& loop, Millis at_most)
-      : timer(loop.timers(), [](void* self) { static_cast<Event*>(self)->set(); }, &event) {
-    timer.arm_at(loop.now_ms() + static_cast<std::uint64_t>(at_most.count()));
+/// Whether a switch in the query is on: ?dry-run, ?dry-run=1, ?dry-run=true.
+Result<bool> switch_query(const http::Request& request, std::string_view name) {
+  if (!request.has_query(name)) return false;
+  const std::string value = request.query_value(name);
+  if (value.empty() || value == "1" || value == "true") return true;
+  if (value == "0" || value == "false") return false;
+  return fail(Errc::invalid, std::string(name) + ": \"" + value + "\" is neither 1 nor 0");
+}
+
+void put_list(JsonWriter& json, std::string_view key, const std::vector<std::string>& items) {
+  json.key(key).begin_array();
+  for (const std::string& item : items) json.value(item);
+  json.end_array();
+}
+
+enum class ReloadKind : std::uint8_t { real, dry_run };
+
+http::Response reload_response(const ReloadReport& report, ReloadKind kind) {
+  JsonWriter json;
+  json.begin_object();
+  if (!report.applied) {
+    json.key("error").begin_object().key("code").value("invalid_config");
+    json.key("message").value("the configuration in effect was kept");
+    put_list(json, "problems", report.problems);
+    json.key("hint").value("correct the problems and reload again").end_object();
   }
-  Event event;
-  Timer timer;
-};
+  if (kind == ReloadKind::dry_run) {
+    json.key("dry_run").value(true);
+    json.key("effect").value(report.effect);
+  }
+  json.key("generation").value(report.generation);
+  put_list(json, "changed", report.changed);
+  put_list(json, "needs_restart", report.needs_restart);
+  json.end_object();
+  return json_response(report.applied ? 200 : 422, json.take() + "\n");
+}
+
+http::Response role_busy() {
+  return admin_error(503, "role_busy", "the role's loop did not answer in time",
+                     "GET /loop shows whether it hangs");
+}
 
 }  // namespace
-
-struct Admin::Route {
-  enum class Access : std::uint8_t { open, guarded };
-  std::string_view path;
-  std::string_view method;  ///< GET (then HEAD too) or POST
-  Access access;
-  Task<http::Response> (Admin::*answer)(const http::Request& request);
-  std::string_view summary;
-};
 
 const Admin::Route Admin::kRoutes[] = {
     {"/livez", "GET", Route::Access::open, &Admin::get_live, "the role's loop turns"},
@@ -97,31 +120,27 @@ const Admin::Route Admin::kRoutes[] = {
     {"/lifecycle/stop", "POST", Route::Access::guarded, &Admin::post_stop,
      "drain and end; ?grace=10s&wait=10s"},
     {"/reload", "POST", Route::Access::guarded, &Admin::post_reload,
-     "read the configuration again"},
+     "read the configuration again; ?dry-run=1 only tells what would change"},
     {"/quitquitquit", "POST", Route::Access::guarded, &Admin::post_stop, "same as /lifecycle/stop"},
 };
 
-/// A request that waits for the report of a reload.
-struct Admin::Waiting {
-  Waiting(Admin& admin, std::uint64_t id)
-      : admin(admin), id(id), timed(admin.parts_.loop, kReloadWait) {
-    admin.reloads_[id] = this;
+Admin::Admin(Parts parts)
+    : parts_(std::move(parts)),
+      guard_(parts_.token_file, parts_.hosts),
+      routes_(std::begin(kRoutes), std::end(kRoutes)),
+      reports_(parts_.loop),
+      answers_(parts_.loop) {
+  for (const AdminPage& page : parts_.pages) {
+    const Route* taken = find_route(page.path, page.method);
+    CHECK(taken == nullptr || !taken->answers(page.method));
+    routes_.push_back(
+        {page.path, page.method, Route::Access::guarded, &Admin::ask_role, page.summary});
   }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() { admin.reloads_.erase(id); }
-
-  Admin& admin;
-  std::uint64_t id;
-  TimedEvent timed;
-  std::optional<ReloadReport> report;
-};
-
-Admin::Admin(Parts parts) : parts_(std::move(parts)), guard_(parts_.token_file, parts_.hosts) {}
+}
 
 Task<http::Response> Admin::handle(http::Request request) {
   CountGuard counted(in_flight_);
-  const Route* route = find_route(request.path);
+  const Route* route = find_route(request.path, request.method);
   http::Response response = co_await dispatch(request, route);
   response.headers.emplace_back("Cache-Control", "no-store");
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
@@ -136,23 +155,8 @@ void Admin::on_accept_paused(const Error& why) {
 }
 
 Task<http::Response> Admin::dispatch(const http::Request& request, const Route* route) {
-  if (route == nullptr) {
-    std::vector<std::string_view> paths;
-    for (const Route& known : kRoutes) paths.push_back(known.path);
-    const std::string_view near = nearest(request.path, paths);
-    std::string hint = "GET / lists all paths";
-    if (!near.empty()) hint = "did you mean \"" + std::string(near) + "\"? " + hint;
-    co_return admin_error(404, "not_found", "no such path: " + request.path, hint);
-  }
-  const bool is_head = request.method == "HEAD" && route->method == "GET";
-  if (request.method != route->method && !is_head) {
-    http::Response response =
-        admin_error(405, "method_not_allowed",
-                    std::string(route->path) + " does not answer to " + request.method,
-                    "use " + std::string(route->method));
-    response.headers.emplace_back("Allow", route->method == "GET" ? "GET, HEAD" : "POST");
-    co_return response;
-  }
+  if (route == nullptr) co_return unknown_path(request.path);
+  if (!route->answers(request.method)) co_return wrong_method(request);
   if (route->access == Route::Access::guarded) {
     std::optional<http::Response> refusal = guard_.refuse(request);
     if (refusal) co_return std::move(*refusal);
@@ -160,10 +164,38 @@ Task<http::Response> Admin::dispatch(const http::Request& request, const Route* 
   co_return co_await (this->*route->answer)(request);
 }
 
-const Admin::Route* Admin::find_route(std::string_view path) {
-  const auto* found = std::find_if(std::begin(kRoutes), std::end(kRoutes),
-                                   [path](const Route& route) { return route.path == path; });
-  return found == std::end(kRoutes) ? nullptr : found;
+http::Response Admin::unknown_path(const std::string& path) const {
+  std::vector<std::string_view> paths;
+  for (const Route& known : routes_) paths.push_back(known.path);
+  const std::string_view near = nearest(path, paths);
+  std::string hint = "GET / lists all paths";
+  if (!near.empty()) hint = "did you mean \"" + std::string(near) + "\"? " + hint;
+  return admin_error(404, "not_found", "no such path: " + path, hint);
+}
+
+http::Response Admin::wrong_method(const http::Request& request) const {
+  std::string allowed;
+  std::string hint;
+  for (const Route& route : routes_) {
+    if (route.path != request.path) continue;
+    allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (route.method == "GET") allowed += ", HEAD";
+    hint += (hint.empty() ? "use " : " or ") + std::string(route.method);
+  }
+  http::Response response = admin_error(
+      405, "method_not_allowed", request.path + " does not answer to " + request.method, hint);
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+const Admin::Route* Admin::find_route(std::string_view path, std::string_view method) const {
+  const Route* found = nullptr;
+  for (const Route& route : routes_) {
+    if (route.path != path) continue;
+    if (route.answers(method)) return &route;
+    if (found == nullptr) found = &route;
+  }
+  return found;
 }
 
 void Admin::count(std::string_view path, int status) {
@@ -237,7 +269,7 @@ Task<http::Response> Admin::get_index(const http::Request&) {
   json.key("version").value(parts_.identity.version);
   json.key("state").value(to_string(parts_.lifecycle.state()));
   json.key("routes").begin_array();
-  for (const Route& route : kRoutes) {
+  for (const Route& route : routes_) {
     json.begin_object().key("method").value(route.method).key("path").value(route.path);
     json.key("guarded").value(route.access == Route::Access::guarded);
     json.key("summary").value(route.summary).end_object();
@@ -312,39 +344,29 @@ Task<http::Response> Admin::post_stop(const http::Request& request) {
 }
 
 Task<http::Response> Admin::post_reload(const http::Request& request) {
-  Waiting waiting(*this, next_reload_++);
-  // The request may be gone when the report comes: it is found by its number, or not at all.
-  parts_.control.reload("POST " + request.path + " from " + request.peer.text,
-                        [this, id = waiting.id](ReloadReport report) {
-                          parts_.loop.post([this, id, report = std::move(report)]() mutable {
-                            const auto found = reloads_.find(id);
-                            if (found == reloads_.end()) return;
-                            found->second->report = std::move(report);
-                            found->second->timed.event.set();
-                          });
-                        });
-  co_await waiting.timed.event.wait();
-  if (!waiting.report) {
-    co_return admin_error(503, "role_busy", "the role's loop did not answer in time",
-                          "GET /loop shows whether it hangs");
+  const Result<bool> is_dry = switch_query(request, "dry-run");
+  if (!is_dry) {
+    co_return admin_error(400, "bad_parameter", is_dry.error().message(),
+                          "POST /reload?dry-run=1 only tells what would change");
   }
-  const ReloadReport& report = *waiting.report;
-  JsonWriter json;
-  json.begin_object();
-  if (!report.applied) {
-    json.key("error").begin_object().key("code").value("invalid_config");
-    json.key("message").value("the configuration in effect was kept");
-    json.key("problems").begin_array();
-    for (const std::string& problem : report.problems) json.value(problem);
-    json.end_array().key("hint").value("correct the problems and reload again").end_object();
+  RoleAnswers<ReloadReport>::Waiting waiting(reports_, kRoleWait);
+  if (*is_dry) {
+    parts_.control.try_reload(waiting.receiver());
+  } else {
+    parts_.control.reload("POST " + request.path + " from " + request.peer.text,
+                          waiting.receiver());
   }
-  json.key("generation").value(report.generation);
-  json.key("changed").begin_array();
-  for (const std::string& key : report.changed) json.value(key);
-  json.end_array().key("needs_restart").begin_array();
-  for (const std::string& key : report.needs_restart) json.value(key);
-  json.end_array().end_object();
-  co_return json_response(report.applied ? 200 : 422, json.take() + "\n");
+  co_await waiting.wait();
+  if (!waiting.answer) co_return role_busy();
+  co_return reload_response(*waiting.answer, *is_dry ? ReloadKind::dry_run : ReloadKind::real);
+}
+
+Task<http::Response> Admin::ask_role(const http::Request& request) {
+  RoleAnswers<AdminAnswer>::Waiting waiting(answers_, kRoleWait);
+  parts_.control.ask(request, waiting.receiver());
+  co_await waiting.wait();
+  if (!waiting.answer) co_return role_busy();
+  co_return std::move(*waiting.answer);
 }
 
 http::Response Admin::order_response(const OrderReply& reply) const {

@@ -3,6 +3,7 @@
 //   anyone    GET  /livez /readyz /startupz [?verbose]  /health  /metrics   (also /healthz, /ready)
 //   guarded   GET  /  /config  /logs  /loop  /lifecycle
 //             POST /lifecycle/drain  /lifecycle/stop  /reload  /quitquitquit
+//             and the role's own pages (admin_page.hpp)
 //
 // It runs on a thread of its own, so that /livez can tell that the role's loop hangs. GET never
 // changes anything. Who passes the guard: admin_guard.hpp. What is answered: admin_views.hpp.
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,10 +22,12 @@
 #include "base/metrics.hpp"
 #include "io/loop.hpp"
 #include "manage/admin_guard.hpp"
+#include "manage/admin_page.hpp"
 #include "manage/admin_views.hpp"
 #include "manage/control.hpp"
 #include "manage/lifecycle.hpp"
 #include "manage/loop_watch.hpp"
+#include "manage/waiting.hpp"
 #include "net/http_server.hpp"
 
 namespace consort {
@@ -46,11 +50,12 @@ class Admin final : public http::Handler {
     Millis grace;
     Millis stall_limit;
     std::string token_file;
-    std::vector<std::string> hosts;  ///< further Host names that guarded paths accept
+    std::vector<std::string> hosts;         ///< further Host names that guarded paths accept
+    std::span<const AdminPage> pages = {};  ///< the role's own; they must not clash with ours
   };
-  /// The longest that `?wait=` blocks, and how long a reload may take to answer.
+  /// The longest that `?wait=` blocks, and how long the role's thread may take to answer.
   static constexpr Millis kMaxWait{600'000};
-  static constexpr Millis kReloadWait{10'000};
+  static constexpr Millis kRoleWait{10'000};
   static constexpr Millis kMaxGrace{24 * 3'600'000};
   static constexpr std::size_t kDefaultTail = 100;
 
@@ -65,12 +70,25 @@ class Admin final : public http::Handler {
   std::size_t in_flight() const { return in_flight_; }
 
  private:
-  struct Route;
-  struct Waiting;
+  struct Route {
+    enum class Access : std::uint8_t { open, guarded };
+    std::string_view path;
+    std::string_view method;  ///< GET (then HEAD too), POST, PUT or DELETE
+    Access access;
+    Task<http::Response> (Admin::*answer)(const http::Request& request);
+    std::string_view summary;
+
+    bool answers(std::string_view asked) const {
+      return asked == method || (asked == "HEAD" && method == "GET");
+    }
+  };
   static const Route kRoutes[];
-  static const Route* find_route(std::string_view path);
+  /// The route of that path and method; else one of the path alone; else nothing.
+  const Route* find_route(std::string_view path, std::string_view method) const;
 
   Task<http::Response> dispatch(const http::Request& request, const Route* route);
+  http::Response unknown_path(const std::string& path) const;
+  http::Response wrong_method(const http::Request& request) const;
   HealthFacts facts() const;
   void count(std::string_view path, int status);
 
@@ -87,6 +105,7 @@ class Admin final : public http::Handler {
   Task<http::Response> post_drain(const http::Request& request);
   Task<http::Response> post_stop(const http::Request& request);
   Task<http::Response> post_reload(const http::Request& request);
+  Task<http::Response> ask_role(const http::Request& request);
 
   http::Response order_response(const OrderReply& reply) const;
   Task<bool> wait_for_end(Millis at_most);
@@ -94,9 +113,10 @@ class Admin final : public http::Handler {
   Parts parts_;
   AdminGuard guard_;
   std::size_t in_flight_ = 0;
-  std::set<Event*> waiting_;  ///< for the next transition
-  std::uint64_t next_reload_ = 1;
-  std::map<std::uint64_t, Waiting*> reloads_;       ///< requests that wait for a reload's report
+  std::vector<Route> routes_;  ///< ours, then the role's
+  std::set<Event*> waiting_;   ///< for the next transition
+  RoleAnswers<ReloadReport> reports_;
+  RoleAnswers<AdminAnswer> answers_;
   std::map<std::string, Counter*> request_counts_;  ///< "path code"; bounded by routes and codes
 };
 

@@ -87,6 +87,7 @@ class Loader {
   std::vector<std::string> config_files() const;
   void read_files();
   void read_file(const std::string& path);
+  Result<std::string> read(const std::string& path);
   void read_environment();
   void read_variable(const Bound& bound);
   void read_secret_file(const Bound& bound);
@@ -114,6 +115,7 @@ class Loader {
   Problems& problems_;
   std::vector<BoundTable> tables_;
   std::map<std::string, Given> given_;
+  std::vector<SourceFile> files_;
   std::string path_;           ///< of the file being read
   std::size_t layer_ = 0;      ///< of the source being read; higher is stronger
   bool beyond_flags_ = false;  ///< a file or a variable took part
@@ -141,6 +143,7 @@ LoadedConfig Loader::load() {
     check_required();
     role_->validate(problems_);
   }
+  loaded.files = std::move(files_);
   // What validation finds may be anybody's doing: the command line is blamed only when alone.
   const bool flags_alone = elsewhere == 0 && !beyond_flags_;
   loaded.only_usage_errors = !problems_.ok() && flags_alone;
@@ -167,7 +170,7 @@ void Loader::read_files() {
 void Loader::read_file(const std::string& path) {
   path_ = path;
   problems_.set_source(path);
-  auto text = sources_.read_file(path);
+  auto text = read(path);
   if (!text) {
     is_incomplete_ = true;
     problems_.error("cannot read the configuration: " + text.error().message());
@@ -189,6 +192,12 @@ void Loader::read_file(const std::string& path) {
   }
   role_->adapt_file(root, problems_);
   apply_map(root, tables_, "");
+}
+
+Result<std::string> Loader::read(const std::string& path) {
+  auto text = sources_.read_file(path);
+  files_.push_back({path, content_of(text)});
+  return text;
 }
 
 void Loader::apply_map(const Node& map, const std::vector<BoundTable>& tables,
@@ -350,7 +359,7 @@ void Loader::read_secret_file(const Bound& bound) {
   const std::string path = sources_.environment(name).value_or("");
   if (path.empty()) return;
   beyond_flags_ = true;
-  auto text = sources_.read_file(path);
+  auto text = read(path);
   if (!text) {
     problems_.error(name + ": " + text.error().message());
     return;
@@ -460,6 +469,10 @@ void Loader::report_unknown(const Node& key, const std::vector<BoundTable>& tabl
 }
 
 }  // namespace
+
+std::uint64_t content_of(const Result<std::string>& text) {
+  return std::hash<std::string>{}(text ? "+" + *text : "-" + text.error().message());
+}
 
 LoadedConfig load_config(const RoleSpec& spec, const ConfigSources& sources, Problems& problems) {
   return Loader(spec, sources, problems).load();

@@ -29,6 +29,7 @@ struct ManageConfig {
   Millis grace{30'000};
   Millis shutdown_delay{0};
   Millis stall_limit{10'000};
+  bool watch_config = true;
   std::string name;  ///< of this instance; default the role's name
 };
 extern const std::span<const Option> kManageOptions;
@@ -68,10 +69,19 @@ struct Setting {
   std::size_t fingerprint = 0;
 };
 
+/// A file that was read for the configuration (also a secret's), and a hash of what was in it.
+struct SourceFile {
+  std::string path;
+  std::uint64_t content = 0;
+};
+/// Equal for equal bytes, and for equal reasons why there are none.
+std::uint64_t content_of(const Result<std::string>& text);
+
 struct LoadedConfig {
   ManageConfig manage;
   std::unique_ptr<RoleConfig> role;
   std::vector<Setting> settings;
+  std::vector<SourceFile> files;  ///< as they were read, unreadable ones too
   /// Everything wrong was typed on the command line: exit code 64 instead of 78.
   bool only_usage_errors = false;
 };

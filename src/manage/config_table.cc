@@ -35,6 +35,8 @@ constexpr Option kManageTable[] = {
         "shutdown-delay", "serve on for this long after the stop signal, while routers notice"),
     option<&ManageConfig::stall_limit>("stall-limit",
                                        "a work loop silent for this long turns /livez to 503"),
+    option<&ManageConfig::watch_config>(
+        "watch-config", "take over a configuration file when its content changes, as SIGHUP does"),
     option<&ManageConfig::name>("name", "of this instance, in logs and for `consort health NAME`"),
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/options.hpp"
+#include "manage/admin_page.hpp"
 #include "manage/config.hpp"
 #include "manage/lifecycle.hpp"
 
@@ -23,11 +24,12 @@ struct OrderReply {
 };
 
 struct ReloadReport {
-  bool applied = false;
+  bool applied = false;                    ///< of try_reload: it would be
   std::uint64_t generation = 0;            ///< of the configuration in effect now
   std::vector<std::string> changed;        ///< keys that took effect
   std::vector<std::string> needs_restart;  ///< keys that differ from what the process started with
   std::vector<std::string> problems;       ///< why nothing was applied
+  std::string effect;                      ///< of try_reload: the role's own words, or empty
 };
 
 /// Every member may be called on any thread.
@@ -40,6 +42,11 @@ class Control {
   /// Reads the configuration again, once for all orders that came before it began. `done` is called
   /// on the role's thread, later; or at once, with a refusal, when too many wait already.
   virtual void reload(std::string cause, std::function<void(ReloadReport)> done) = 0;
+  /// What reload() would do now. Changes nothing, logs nothing. Answered as reload() is.
+  virtual void try_reload(std::function<void(ReloadReport)> done) = 0;
+  /// Lets the role answer for one of its pages. `done` is called on the role's thread, later; or at
+  /// once, with 503, when too many questions wait already.
+  virtual void ask(AdminQuestion question, std::function<void(AdminAnswer)> done) = 0;
   /// Brings READY and UNREADY in line with the checks.
   virtual void refresh() = 0;
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,8 +20,10 @@
 #include "base/options.hpp"
 #include "base/random.hpp"
 #include "io/dns.hpp"
+#include "io/files.hpp"
 #include "io/loop.hpp"
 #include "io/stream.hpp"
+#include "manage/admin_page.hpp"
 
 namespace consort {
 
@@ -29,11 +32,18 @@ struct Services {
   io::Loop& loop;
   io::Network& network;
   io::Dns& dns;
+  io::Files& files;
   Random& random;
   Registry& metrics;
   CheckBoard& checks;
   Logger& log;
 };
+
+class RoleConfig;
+
+/// Loads the configuration with that file in place of its own. Problems have been printed when it
+/// gives an error, and the command ends with exit code 78 whatever else is answered.
+using LoadOther = std::function<Result<std::unique_ptr<RoleConfig>>(const std::string& path)>;
 
 /// A role's options as they are filled in. One object per loading: reload makes a new one.
 class RoleConfig {
@@ -54,6 +64,12 @@ class RoleConfig {
     (void)out;
     return std::nullopt;
   }
+  /// The same, for questions that take a second configuration (`--diff OTHER_CONFIG`). This one is
+  /// asked; it leaves the others to answer().
+  virtual std::optional<int> answer_with(const LoadOther& load_other, std::string& out) const {
+    (void)load_other;
+    return answer(out);
+  }
 };
 
 class Role {
@@ -67,6 +83,19 @@ class Role {
   virtual Task<> drain(std::uint64_t deadline_ms) = 0;
   /// Takes over a new, valid configuration, whole or not at all.
   virtual Result<> reload(const RoleConfig& config) = 0;
+  /// What reload() would do, in words for an operator; empty for nothing to say. Changes nothing.
+  /// An error is what reload() would refuse with.
+  virtual Result<std::string> would_reload(const RoleConfig& config) const {
+    (void)config;
+    return std::string();
+  }
+  /// Answers one of RoleSpec::pages, on the role's loop, from start() until the role is dropped.
+  virtual AdminAnswer ask(const AdminQuestion& question) {
+    AdminAnswer answer;
+    answer.status = 501;
+    answer.body = "not answered yet: " + question.path + "\n";
+    return answer;
+  }
 };
 
 struct RoleSpec {
@@ -77,6 +106,7 @@ struct RoleSpec {
   std::uint16_t admin_port;
   std::unique_ptr<RoleConfig> (*make_config)();
   std::unique_ptr<Role> (*make)(const Services& services, const RoleConfig& config);
+  std::span<const AdminPage> pages = {};  ///< of the admin interface, answered by Role::ask
 };
 
 }  // namespace consort

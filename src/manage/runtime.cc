@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "io/dns/cares.hpp"
+#include "io/uv/files.hpp"
 #include "io/uv/loop.hpp"
 #include "io/uv/network.hpp"
 #include "manage/admin.hpp"
@@ -140,6 +141,7 @@ class Process {
   LoopWatch watch_;
   io::UvNetwork network_;
   io::CaresDns dns_;
+  io::UvFiles files_;
   AdminHost host_;
   Supervisor supervisor_;
   Admin admin_;
@@ -158,11 +160,13 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
       watch_(gauges_of(loop_)),
       network_(loop_),
       dns_(loop_),
+      files_(loop_),
       host_(log_),
       supervisor_({.spec = spec,
                    .services = {.loop = loop_,
                                 .network = network_,
                                 .dns = dns_,
+                                .files = files_,
                                 .random = random_,
                                 .metrics = metrics_,
                                 .checks = checks_,
@@ -220,7 +224,8 @@ Admin::Parts Process::admin_parts() {
           .grace = manage_.grace,
           .stall_limit = manage_.stall_limit,
           .token_file = manage_.admin_token_file,
-          .hosts = std::move(hosts)};
+          .hosts = std::move(hosts),
+          .pages = spec_.pages};
 }
 
 int Process::run() {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "manage/admin_guard.hpp"
+
 namespace consort {
 
 namespace {
@@ -35,6 +37,12 @@ Supervisor::Supervisor(Parts parts, LoadedConfig loaded)
       reload_at_(
           parts_.services.metrics.gauge("consort_config_last_reload_success_timestamp_seconds",
                                         "When a configuration was last taken over.")),
+      reloads_applied_(parts_.services.metrics.counter(
+          "consort_config_reloads_total", "Readings of a changed configuration, by their result.",
+          {{"result", "applied"}})),
+      reloads_refused_(parts_.services.metrics.counter(
+          "consort_config_reloads_total", "Readings of a changed configuration, by their result.",
+          {{"result", "refused"}})),
       alarm_(
           parts_.services.loop.timers(),
           [](void* self) { static_cast<Supervisor*>(self)->changed_.set(); }, this) {
@@ -56,6 +64,7 @@ Supervisor::~Supervisor() {
 void Supervisor::begin() {
   // These two cannot be refused: nobody else has seen the lifecycle yet.
   (void)parts_.lifecycle.move_to(State::initializing, "configuration is valid");
+  watch_files();
   main_.spawn(supervise());
 }
 
@@ -83,6 +92,7 @@ Task<> Supervisor::start_and_run() {
     const bool is_healthy = parts_.services.checks.worst(true) != Health::fail;
     // Refused when a stop has come first.
     (void)parts_.lifecycle.move_to(is_healthy ? State::ready : State::unready, "started");
+    if (!changed_while_starting_.empty()) on_file_changed(changed_while_starting_);
     outcome_ = co_await role_->run();
   } else {
     outcome_ = std::move(started);
@@ -271,10 +281,7 @@ void Supervisor::reload(std::string cause, std::function<void(ReloadReport)> don
     }
   }
   if (done) {
-    ReloadReport report;
-    report.generation = parts_.config_view.get()->generation;
-    report.problems = {"too many reloads wait for the role's loop already"};
-    done(std::move(report));
+    done(refusal({"too many reloads wait for the role's loop already"}));
   }
   if (is_first) parts_.services.loop.post([this] { run_reloads(); });
 }
@@ -291,13 +298,17 @@ void Supervisor::run_reloads() {
   }
 }
 
-ReloadReport Supervisor::reload_now(const std::string& cause) {
+std::string Supervisor::why_no_reload() const {
   const State state = parts_.lifecycle.state();
-  if (state != State::ready && state != State::unready) {
-    return refuse_reload({"cannot reload while " + std::string(to_string(state))});
-  }
+  if (state == State::ready || state == State::unready) return {};
+  return "cannot reload while " + std::string(to_string(state));
+}
+
+ReloadReport Supervisor::reload_now(const std::string& cause) {
+  if (const std::string why = why_no_reload(); !why.empty()) return refuse_reload({why});
   Problems problems;
   LoadedConfig next = load_config(parts_.spec, parts_.sources, problems);
+  if (watch_) watch_->set_read(next.files);
   if (!problems.ok()) return refuse_reload(problems.errors());
   for (const std::string& warning : problems.warnings()) {
     parts_.services.log.warn("config.warning", {{"text", warning}});
@@ -312,20 +323,24 @@ ReloadReport Supervisor::reload_now(const std::string& cause) {
   return report;
 }
 
-ReloadReport Supervisor::take_over(LoadedConfig next) {
-  const LoadedConfig& before = current_.role ? current_ : started_;
+ReloadReport Supervisor::report_on(const LoadedConfig& next) const {
   ReloadReport report;
-  report.changed = compare(before, next).reloadable;
+  report.generation = parts_.config_view.get()->generation;
+  report.changed = compare(current_.role ? current_ : started_, next).reloadable;
   report.needs_restart = compare(started_, next).needs_restart;
+  return report;
+}
+
+ReloadReport Supervisor::take_over(LoadedConfig next) {
+  ReloadReport report = report_on(next);
   Result<> taken = role_->reload(*next.role);
   if (!taken) return refuse_reload({taken.error().message()});
   parts_.services.log.set_level(next.manage.log_level);
 
-  const auto old_view = parts_.config_view.get();
   const std::int64_t now_ms = parts_.clock().wall_ms;
   ConfigView view;
   view.settings = next.settings;
-  view.generation = old_view->generation + 1;
+  view.generation = report.generation + 1;
   view.loaded_wall_ms = now_ms;
   view.needs_restart = report.needs_restart;
   report.applied = true;
@@ -334,6 +349,7 @@ ReloadReport Supervisor::take_over(LoadedConfig next) {
   current_ = std::move(next);
   reload_ok_.set(1);
   reload_at_.set(now_ms / 1000);
+  reloads_applied_.add();
   parts_.services.checks.set("config", Health::pass, "valid", false);
   return report;
 }
@@ -343,10 +359,83 @@ ReloadReport Supervisor::refuse_reload(std::vector<std::string> problems) {
   parts_.services.log.warn("config.reload_refused", {{"problems", text}});
   parts_.services.checks.set("config", Health::warn, "last reload refused: " + text, false);
   reload_ok_.set(0);
+  reloads_refused_.add();
+  return refusal(std::move(problems));
+}
+
+ReloadReport Supervisor::refusal(std::vector<std::string> problems) const {
   ReloadReport report;
   report.generation = parts_.config_view.get()->generation;
   report.problems = std::move(problems);
   return report;
+}
+
+ReloadReport Supervisor::foresee_reload() {
+  if (std::string why = why_no_reload(); !why.empty()) return refusal({std::move(why)});
+  Problems problems;
+  const LoadedConfig next = load_config(parts_.spec, parts_.sources, problems);
+  if (!problems.ok()) return refusal(problems.errors());
+  Result<std::string> effect = role_->would_reload(*next.role);
+  if (!effect) return refusal({effect.error().message()});
+  ReloadReport report = report_on(next);
+  report.applied = true;
+  report.effect = std::move(*effect);
+  return report;
+}
+
+// --- files of the configuration --------------------------------------------------------------
+
+void Supervisor::watch_files() {
+  if (!started_.manage.watch_config || started_.files.empty()) return;
+  watch_.emplace(
+      ConfigWatch::Parts{.files = parts_.services.files,
+                         .read_file = parts_.sources.read_file,
+                         .metrics = parts_.services.metrics,
+                         .log = parts_.services.log,
+                         .on_changed = [this](const std::string& path) { on_file_changed(path); }});
+  watch_->set_read(started_.files);
+}
+
+void Supervisor::on_file_changed(const std::string& path) {
+  if (is_ending(parts_.lifecycle.state())) return;
+  if (why_no_reload().empty()) {
+    reload("file changed: " + path, {});
+  } else {
+    changed_while_starting_ = path;
+  }
+}
+
+// --- questions, on any thread ----------------------------------------------------------------
+
+void Supervisor::try_reload(std::function<void(ReloadReport)> done) {
+  if (!post_question([this, done] { done(foresee_reload()); })) {
+    done(refusal({"too many questions wait for the role's loop already"}));
+  }
+}
+
+void Supervisor::ask(AdminQuestion question, std::function<void(AdminAnswer)> done) {
+  const bool is_posted = post_question([this, done, question = std::move(question)] {
+    done(role_ ? role_->ask(question)
+               : admin_error(503, "not_running", "the role is not running",
+                             "GET /lifecycle shows its state"));
+  });
+  if (!is_posted) {
+    done(admin_error(503, "role_busy", "too many questions wait for the role's loop already",
+                     "GET /loop shows whether it hangs"));
+  }
+}
+
+/// False when too many wait already.
+bool Supervisor::post_question(std::function<void()> answer) {
+  if (questions_.fetch_add(1) >= kQuestionsMax) {
+    questions_.fetch_sub(1);
+    return false;
+  }
+  parts_.services.loop.post([this, answer = std::move(answer)] {
+    questions_.fetch_sub(1);
+    answer();
+  });
+  return true;
 }
 
 }  // namespace consort

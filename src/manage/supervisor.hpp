@@ -8,6 +8,7 @@
 // min(1 s, 10 % of grace) for dropping what is left. A second order to stop skips the waits.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 
 #include "async/event.hpp"
 #include "async/scope.hpp"
+#include "manage/config_watch.hpp"
 #include "manage/control.hpp"
 #include "manage/role.hpp"
 
@@ -41,6 +43,8 @@ class Supervisor final : public Control, private io::TurnHook {
   static constexpr std::uint64_t kLogFlushMs = 1000;
   /// Reloads whose report is awaited, while the role's loop is busy; more are refused.
   static constexpr std::size_t kReloadsMax = 64;
+  /// Questions to the role that wait for its loop; more are refused.
+  static constexpr std::size_t kQuestionsMax = 64;
 
   Supervisor(Parts parts, LoadedConfig loaded);
   ~Supervisor();
@@ -53,6 +57,8 @@ class Supervisor final : public Control, private io::TurnHook {
   OrderReply drain(std::string cause) override;
   OrderReply stop(std::string cause, Millis grace) override;
   void reload(std::string cause, std::function<void(ReloadReport)> done) override;
+  void try_reload(std::function<void(ReloadReport)> done) override;
+  void ask(AdminQuestion question, std::function<void(AdminAnswer)> done) override;
   void refresh() override;
   /// Ends all waits of a stop under way: a second signal. Any thread.
   void hurry();
@@ -85,16 +91,29 @@ class Supervisor final : public Control, private io::TurnHook {
   ReloadReport reload_now(const std::string& cause);
   ReloadReport take_over(LoadedConfig next);
   ReloadReport refuse_reload(std::vector<std::string> problems);
+  ReloadReport refusal(std::vector<std::string> problems) const;
+  ReloadReport report_on(const LoadedConfig& next) const;
+  ReloadReport foresee_reload();
+  std::string why_no_reload() const;
+  void watch_files();
+  void on_file_changed(const std::string& path);
+  bool post_question(std::function<void()> answer);
 
   Parts parts_;
   LoadedConfig started_;  ///< what needs_restart compares with; alive as long as the role
   LoadedConfig current_;  ///< after a reload; empty before
   Gauge& reload_ok_;
   Gauge& reload_at_;
+  Counter& reloads_applied_;
+  Counter& reloads_refused_;
+  std::optional<ConfigWatch> watch_;
+  std::string changed_while_starting_;  ///< a file, taken over once the start is done
 
   mutable std::mutex orders_mutex_;
   Orders orders_;
   std::vector<ReloadOrder> reloads_;  ///< one reading of the files answers all of them
+
+  std::atomic<std::size_t> questions_{0};  ///< that wait for the role's loop
 
   std::unique_ptr<Role> role_;
   bool started_up_ = false;

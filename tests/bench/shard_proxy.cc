@@ -91,6 +91,16 @@ class NoDns final : public io::Dns {
   }
 };
 
+class NoFiles final : public io::Files {
+ public:
+  Result<std::string> read(const std::string& path, std::size_t) override {
+    return fail(Errc::not_found, path);
+  }
+  std::unique_ptr<io::FileWatch> watch(const std::string&, io::FileHandler&) override {
+    return nullptr;
+  }
+};
+
 std::string key(int number) {
   char text[32];
   std::snprintf(text, sizeof text, "key:%012d", number);
@@ -132,13 +142,14 @@ int run(std::string_view kind, int depth, int turns) {
   StillLoop loop;
   MemoryNetwork network;
   NoDns dns;
+  NoFiles files;
   Random random(1);
   Registry metrics;
   CheckBoard checks;
   Logger::World silence{[](void*, std::string_view) {}, [](void*) { return std::int64_t{0}; },
                         nullptr};
   Logger log(silence, {});
-  Services services{loop, network, dns, random, metrics, checks, log};
+  Services services{loop, network, dns, files, random, metrics, checks, log};
   PoolConfig config;
   config.protocol = kind == "memcached" ? Protocol::memcached : Protocol::redis;
   config.listen.push_back({.host = "127.0.0.1", .port = 1});

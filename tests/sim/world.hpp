@@ -7,7 +7,7 @@
 //   world.loop.settle();
 //   CHECK(server.last().take() == "version\r\n");
 //
-// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names).
+// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names), files.hpp.
 // Destroy the code under test before the world.
 #pragma once
 
@@ -15,6 +15,7 @@
 
 #include "base/random.hpp"
 #include "sim/dns.hpp"
+#include "sim/files.hpp"
 #include "sim/loop.hpp"
 #include "sim/network.hpp"
 
@@ -22,12 +23,13 @@ namespace consort::sim {
 
 struct World {
   explicit World(std::uint64_t seed = 1, Conditions conditions = {})
-      : random(seed), network(loop, random.next(), conditions), dns(loop) {}
+      : random(seed), network(loop, random.next(), conditions), dns(loop), files(loop) {}
 
   SimLoop loop;
   Random random;
   SimNetwork network;
   SimDns dns;
+  SimFiles files;
 };
 
 }  // namespace consort::sim

@@ -40,6 +40,8 @@ constexpr Option kOptions[] = {
     option<&StallOptions::note>("note", "a value that needs a restart"),
 };
 
+constexpr AdminPage kPages[] = {{"GET", "/greet", "the greeting; ?who=NAME"}};
+
 class StallConfig final : public RoleConfig {
  public:
   std::vector<BoundTable> tables() override { return {{kOptions, &options}}; }
@@ -74,6 +76,14 @@ class StallRole final : public Role, private io::AcceptHandler {
     co_await sleep_until(services_.loop.timers(), after(options_.drain_time));
   }
 
+  Result<std::string> would_reload(const RoleConfig& config) const override {
+    return "greet with " + static_cast<const StallConfig&>(config).options.greeting;
+  }
+  AdminAnswer ask(const AdminQuestion& question) override {
+    AdminAnswer answer;
+    answer.body = options_.greeting + " " + question.query_value("who") + "\n";
+    return answer;
+  }
   Result<> reload(const RoleConfig& config) override {
     options_.greeting = static_cast<const StallConfig&>(config).options.greeting;
     return {};
@@ -151,6 +161,7 @@ constexpr RoleSpec kStallSpec = {
         [](const Services& services, const RoleConfig& config) {
           return std::unique_ptr<Role>(std::make_unique<StallRole>(services, config));
         },
+    .pages = kPages,
 };
 
 ConfigSources sources_of(int argc, char** argv) {

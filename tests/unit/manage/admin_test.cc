@@ -11,6 +11,7 @@
 
 using namespace consort;
 using test::Bench;
+using test::kTestSpec;
 
 namespace {
 
@@ -39,7 +40,8 @@ struct AdminBench : Bench {
                .grace = Millis{30'000},
                .stall_limit = Millis{10'000},
                .token_file = {},
-               .hosts = {"box"}}};
+               .hosts = {"box"},
+               .pages = kTestSpec.pages}};
   TaskScope scope;
   std::optional<http::Response> answer;
 
@@ -353,6 +355,117 @@ TEST_CASE("the index lists every route") {
     const std::string path = text_at(route, {"path"});
     CHECK(bench.ask("BREW", path).status == 405);
   }
+  const http::Response response = bench.get("/");
+  CHECK(response.body.find("says the greeting; ?who=NAME") != std::string::npos);
+}
+
+TEST_CASE("a role's pages are answered on the role's loop") {
+  AdminBench bench;
+  http::Response response = bench.get("/greet?who=you%21");
+  CHECK(response.status == 200);
+  CHECK(response.body == "hello you!\n");
+  CHECK(header(response, "Cache-Control") == "no-store");
+  http::Request put = AdminBench::request("PUT", "/greet");
+  put.body = "good day";
+  bench.send(std::move(put));
+  CHECK(bench.answer->body == "good day \n");
+  CHECK(bench.role.asked == std::vector<std::string>{"GET /greet who=you%21", "PUT /greet "});
+}
+
+TEST_CASE("a role's page answers to its methods only, and to local peers only") {
+  AdminBench bench;
+  http::Response response = bench.ask("POST", "/greet");
+  CHECK(response.status == 405);
+  CHECK(header(response, "Allow") == "GET, HEAD, PUT");
+  CHECK(text_at(json(response), {"error", "hint"}) == "use GET or PUT");
+  CHECK(header(bench.get("/forget"), "Allow") == "POST");
+  http::Request request = AdminBench::request("POST", "/forget");
+  request.peer = {.is_unix = false, .is_loopback = false, .text = "10.1.2.3:4"};
+  bench.send(std::move(request));
+  CHECK(bench.answer->status == 403);
+  CHECK(bench.role.asked.empty());
+  CHECK(bench.get("/great").body.find("\\\"/greet\\\"") != std::string::npos);
+}
+
+TEST_CASE("a question to a role that has ended, or that too many ask, gets 503") {
+  AdminBench bench;
+  int refused = 0;
+  int answered = 0;
+  auto count = [&](const AdminAnswer& answer) { ++(answer.status == 503 ? refused : answered); };
+  AdminQuestion question = AdminBench::request("GET", "/greet");
+  for (int i = 0; i < 100; ++i) bench.supervisor->ask(question, count);
+  CHECK(refused == 36);
+  bench.world.loop.settle();
+  CHECK(answered == 64);
+  (void)bench.supervisor->stop("signal TERM", Millis{0});
+  bench.world.loop.settle();
+  bench.supervisor->ask(question, count);
+  bench.world.loop.settle();
+  CHECK(refused == 37);
+}
+
+TEST_CASE("a role whose loop hangs is answered for after the limit") {
+  AdminBench bench;
+  sim::SimLoop own;  // the admin's; the role's loop does not turn
+  Admin admin({.identity = {},
+               .loop = own,
+               .lifecycle = bench.lifecycle,
+               .checks = bench.checks,
+               .metrics = bench.metrics,
+               .log = bench.log,
+               .watch = bench.watch,
+               .turns = bench.turns,
+               .config = bench.config,
+               .control = *bench.supervisor,
+               .clock = bench.clock(),
+               .grace = Millis{30'000},
+               .stall_limit = Millis{10'000},
+               .token_file = {},
+               .hosts = {},
+               .pages = kTestSpec.pages});
+  for (const auto& [method, target] :
+       {std::pair("GET", "/greet"), std::pair("POST", "/reload?dry-run=1")}) {
+    std::optional<http::Response> answer;
+    bench.scope.spawn(AdminBench::keep(admin, AdminBench::request(method, target), answer));
+    own.run_for(9999);
+    CHECK_FALSE(answer);
+    own.run_for(1);
+    REQUIRE(answer);
+    CHECK(answer->status == 503);
+    CHECK(text_at(json(*answer), {"error", "code"}) == "role_busy");
+  }
+  // What comes late finds nobody and harms nobody.
+  bench.world.loop.settle();
+  own.settle();
+}
+
+TEST_CASE("a dry run tells what a reload would do, and does nothing") {
+  AdminBench bench;
+  bench.file = "greeting: good day\nnote: x\n";
+  http::Response good = bench.ask("POST", "/reload?dry-run=1");
+  CHECK(good.status == 200);
+  CHECK(text_at(json(good), {"dry_run"}) == "true");
+  CHECK(text_at(json(good), {"effect"}) == "would say good day instead of hello");
+  CHECK(text_at(json(good), {"generation"}) == "1");
+  CHECK(json(good).find("changed")->items.size() == 1);
+  CHECK(json(good).find("needs_restart")->items.size() == 1);
+  bench.file = "nonsense: 1\n";
+  http::Response bad = bench.ask("POST", "/reload?dry-run");
+  CHECK(bad.status == 422);
+  CHECK(json(bad).find("error")->find("problems")->items.size() == 1);
+  bench.file = "greeting: good day\n";
+  bench.role.reload_fails = true;
+  CHECK(bench.ask("POST", "/reload?dry-run=true").status == 422);
+  CHECK(bench.ask("POST", "/reload?dry-run=maybe").status == 400);
+  CHECK(bench.role.greeting == "hello");
+  CHECK(bench.config.get()->generation == 1);
+  CHECK_FALSE(bench.logged("config."));
+  CHECK(bench.checks.worst(false) == Health::pass);
+  CHECK(bench.metrics_text().find("\nconsort_config_last_reload_successful 1\n") !=
+        std::string::npos);
+  bench.role.reload_fails = false;
+  CHECK(bench.ask("POST", "/reload?dry-run=0").status == 200);
+  CHECK(bench.role.greeting == "good day");
 }
 
 TEST_CASE("metrics count requests by route and status, unknown paths under one name") {

@@ -11,6 +11,7 @@
 
 #include "async/deadline.hpp"
 #include "async/event.hpp"
+#include "io/burst.hpp"
 #include "manage/supervisor.hpp"
 #include "sim/world.hpp"
 
@@ -30,6 +31,7 @@ struct Script {
   std::uint64_t drain_deadline_ms = 0;
   std::string greeting;
   bool role_lives = false;
+  std::vector<std::string> asked;  ///< questions to the role's pages: "GET /greet who=you"
 };
 
 /// Where RoleSpec's plain functions find the script of the test under way.
@@ -42,6 +44,12 @@ struct TestOptions {
 inline constexpr Option kTestOptions[] = {
     option<&TestOptions::greeting>("greeting", "takes effect on reload", kReload),
     option<&TestOptions::note>("note", "needs a restart"),
+};
+
+inline constexpr AdminPage kTestPages[] = {
+    {"GET", "/greet", "says the greeting; ?who=NAME"},
+    {"PUT", "/greet", "sets it from the body"},
+    {"POST", "/forget", "forgets it"},
 };
 
 class TestConfig final : public RoleConfig {
@@ -83,6 +91,18 @@ class TestRole final : public Role {
     script->greeting = static_cast<const TestConfig&>(config).options.greeting;
     return {};
   }
+  Result<std::string> would_reload(const RoleConfig& config) const override {
+    if (script->reload_fails) return fail(Errc::unavailable, "not now");
+    const std::string& greeting = static_cast<const TestConfig&>(config).options.greeting;
+    return "would say " + greeting + " instead of " + script->greeting;
+  }
+  AdminAnswer ask(const AdminQuestion& question) override {
+    script->asked.push_back(question.method + " " + question.path + " " + question.query);
+    AdminAnswer answer;
+    if (question.method == "PUT") script->greeting = question.body;
+    answer.body = script->greeting + " " + question.query_value("who") + "\n";
+    return answer;
+  }
 
  private:
   std::uint64_t after(Millis wait) const {
@@ -102,6 +122,7 @@ inline constexpr RoleSpec kTestSpec = {
         [](const Services& services, const RoleConfig& config) {
           return std::unique_ptr<Role>(std::make_unique<TestRole>(services, config));
         },
+    .pages = kTestPages,
 };
 
 /// One supervised role. `file` is what --config reads.
@@ -119,6 +140,7 @@ struct Bench {
                                          .services = {.loop = world.loop,
                                                       .network = world.network,
                                                       .dns = world.dns,
+                                                      .files = world.files,
                                                       .random = world.random,
                                                       .metrics = metrics,
                                                       .checks = checks,
@@ -156,11 +178,22 @@ struct Bench {
     }
     return out;
   }
-  bool logged(std::string_view text) const {
+  bool logged(std::string_view text) const { return times_logged(text) > 0; }
+  int times_logged(std::string_view text) const {
+    int times = 0;
     for (const std::string& line : log.tail(Logger::kRingLines)) {
-      if (line.find(text) != std::string::npos) return true;
+      if (line.find(text) != std::string::npos) ++times;
     }
-    return false;
+    return times;
+  }
+  std::string metrics_text() const {
+    return "\n" + metrics.render(Registry::Format::prometheus_text);
+  }
+  /// The file gets that content, and time passes until the burst is told.
+  void write_file(std::string text) {
+    file = std::move(text);
+    world.files.touch("test.yaml");
+    world.loop.run_for(io::Burst::kQuietMs);
   }
 
   Script role;

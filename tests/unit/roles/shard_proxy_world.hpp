@@ -80,7 +80,7 @@ class ProxyWorld {
 
   void start() {
     services_ = std::make_unique<Services>(
-        Services{world.loop, world.network, *dns_, world.random, registry_, checks_, log_});
+        Services{world.loop, world.network, *dns_, world.files, world.random, registry_, checks_, log_});
     pool_ = std::make_unique<Pool>(*services_, config, turn_);
     REQUIRE(pool_->start().has_value());
     world.loop.settle();
