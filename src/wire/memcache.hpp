@@ -53,7 +53,9 @@ enum class Command : std::uint8_t {
   cache_memlimit,
   shutdown,
   quit,
-  other,    // known to the server, keyless: watch, lru, slabs..
+  admin,    // lru, slabs, extstore..: the server as a whole, answered in one line
+  watch,    // streams for ever
+  dump,     // lru_crawler's lists of all keys
   unknown,  // the server answers ERROR
 };
 
@@ -121,11 +123,16 @@ class RequestParser {
   void judge_delete(std::string_view bytes);
   void judge_number(std::string_view bytes);
   void judge_keyless(std::string_view bytes);
+  void judge_admin(std::string_view bytes);
+  void judge_crawler(std::string_view bytes);
+  void judge_slabs(std::string_view bytes);
+  void judge_watch(std::string_view bytes);
   void judge_meta(std::string_view bytes);
   void judge_meta_set(std::string_view bytes);
   void judge_meta_debug(std::string_view bytes);
   void read_meta_flags(std::string_view bytes, std::size_t first);
   bool is_noreply(std::string_view bytes) const;
+  void drop_repeated_noreply(std::string_view bytes);
   bool has_bad_key(std::string_view bytes, std::size_t first, std::size_t last) const;
   void expect_body(std::uint32_t length);
   void refuse(std::string_view reply);

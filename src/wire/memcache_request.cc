@@ -6,6 +6,7 @@
 //     silenced by a last word "noreply", except those about a meta command.
 //   - A storage line that is refused does not take its body with it: the body is read as commands.
 //     But a body that is too large, or ends badly, or follows wrong meta flags, is swallowed.
+//   - lru_crawler and slabs (but for automove) do not know noreply, and always answer.
 //   - A body is length + 2 bytes, whatever the last two are; what follows is the next request.
 //
 // Two things differ, for the safety of servers that many clients share: keys with control bytes are
@@ -31,6 +32,7 @@ constexpr std::string_view kDeleteUsage =
 constexpr std::string_view kBadBase64 = "CLIENT_ERROR error decoding key\r\n";
 constexpr std::string_view kBadFlag = "CLIENT_ERROR invalid or duplicate flag\r\n";
 constexpr std::string_view kManyFlags = "CLIENT_ERROR options flags too long\r\n";
+constexpr std::string_view kBadClass = "BADCLASS invalid class id\r\n";
 constexpr std::string_view kManyFlagsGet = "CLIENT_ERROR options flags are too long\r\n";
 
 constexpr std::size_t kMaxMetaWords = 19;
@@ -78,12 +80,12 @@ constexpr Entry kEntries[] = {
     {"verbosity", Command::verbosity, 2, 3},
     {"cache_memlimit", Command::cache_memlimit, 2, 3},
     {"shutdown", Command::shutdown, 1, kAny},
-    {"watch", Command::other, 1, kAny},
-    {"lru", Command::other, 2, kAny},
-    {"lru_crawler", Command::other, 1, kAny},
-    {"slabs", Command::other, 1, kAny},
-    {"extstore", Command::other, 2, kAny},
-    {"refresh_certs", Command::other, 1, kAny},
+    {"watch", Command::watch, 1, kAny},
+    {"lru", Command::admin, 2, kAny},
+    {"lru_crawler", Command::admin, 2, kAny},
+    {"slabs", Command::admin, 2, kAny},
+    {"extstore", Command::admin, 2, kAny},
+    {"refresh_certs", Command::admin, 1, kAny},
 };
 
 const Entry* find_entry(std::string_view name) {
@@ -211,6 +213,10 @@ void RequestParser::judge(std::string_view bytes) {
     case Command::verbosity:
     case Command::cache_memlimit:
       return judge_keyless(bytes);
+    case Command::admin:
+      return judge_admin(bytes);
+    case Command::watch:
+      return judge_watch(bytes);
     default:
       return;
   }
@@ -278,6 +284,57 @@ void RequestParser::judge_keyless(std::string_view bytes) {
   }
 }
 
+/// Most of these lines are for the server to judge. But whether it will answer at all must be known
+/// here: lines on which 1.6.18 ignores noreply are answered here, as another version may obey it.
+void RequestParser::judge_admin(std::string_view bytes) {
+  const std::string_view name = word(0, bytes);
+  if (name == "lru_crawler") return judge_crawler(bytes);
+  if (name == "slabs") return judge_slabs(bytes);
+  if (name == "refresh_certs") {
+    if (words() > 1) canonical_ = false;
+    words_.resize(1);  // it takes no argument, and cares about none
+    return;
+  }
+  drop_repeated_noreply(bytes);
+  if (quiet_ && words() == 2) refuse(kError);
+}
+
+void RequestParser::judge_crawler(std::string_view bytes) {
+  const std::string_view verb = word(1, bytes);
+  const bool dumps = verb == "metadump" || verb == "mgdump";
+  const bool crawls = verb == "crawl";
+  const bool sets_number = verb == "sleep" || verb == "tocrawl";
+  const bool switches = verb == "enable" || verb == "disable";
+  // An unknown verb stays here: a newer server might answer it with a list of another form.
+  if (words() != (switches ? 2 : 3) || !(dumps || crawls || sets_number || switches)) {
+    return refuse(kError);
+  }
+  if (is_noreply(bytes)) return refuse(sets_number ? kBadFormat : kBadClass);
+  if (dumps) command_ = Command::dump;
+}
+
+void RequestParser::judge_slabs(std::string_view bytes) {
+  const std::string_view verb = word(1, bytes);
+  if (verb == "automove") {
+    drop_repeated_noreply(bytes);
+  } else if (is_noreply(bytes)) {
+    refuse(verb == "reassign" && words() == 4 ? kBadFormat : kError);
+  }
+}
+
+/// An unknown word, noreply among them, is an error.
+void RequestParser::judge_watch(std::string_view bytes) {
+  constexpr std::string_view kStreams[] = {"fetchers",  "mutations",   "evictions", "connevents",
+                                           "proxyreqs", "proxyevents", "proxyuser"};
+  quiet_ = is_noreply(bytes);
+  for (std::size_t i = 1; i < words(); ++i) {
+    const std::string_view stream = word(i, bytes);
+    bool known = false;
+    for (const std::string_view name : kStreams) known = known || name == stream;
+    if (!known) return refuse(kError);
+  }
+}
+
 /// mg, md and ma. Flags that are not known here pass: the server may know them.
 void RequestParser::judge_meta(std::string_view bytes) {
   if (has_bad_key(bytes, 1, 2)) return refuse(kBadFormat);
@@ -328,6 +385,13 @@ void RequestParser::read_meta_flags(std::string_view bytes, std::size_t first) {
 
 bool RequestParser::is_noreply(std::string_view bytes) const {
   return words() > 1 && word(words() - 1, bytes) == "noreply";
+}
+
+/// For lines that may have any number of words: only the last one is stripped, and another noreply
+/// before it would silence what is forwarded.
+void RequestParser::drop_repeated_noreply(std::string_view bytes) {
+  quiet_ = is_noreply(bytes);
+  while (quiet_ && words() > 2 && word(words() - 2, bytes) == "noreply") words_.pop_back();
 }
 
 bool RequestParser::has_bad_key(std::string_view bytes, std::size_t first, std::size_t last) const {

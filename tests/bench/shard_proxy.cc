@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "roles/shard_proxy/front.hpp"
 #include "roles/shard_proxy/pool.hpp"
 #include "roles/shard_proxy/turn.hpp"
 #include "wire/resp.hpp"
@@ -151,6 +152,7 @@ int run(std::string_view kind, int depth, int turns) {
   Logger log(silence, {});
   Services services{loop, network, dns, files, random, metrics, checks, log};
   PoolConfig config;
+  config.learn_commands = false;
   config.protocol = kind == "memcached" ? Protocol::memcached : Protocol::redis;
   config.listen.push_back({.host = "127.0.0.1", .port = 1});
   for (int i = 1; i <= 4; ++i) {
@@ -158,7 +160,9 @@ int run(std::string_view kind, int depth, int turns) {
   }
   Turn turn(loop);
   Pool pool(services, config, turn);
-  if (!pool.start()) return 1;
+  auto front = Front::open(services, config.listen.front(), pool);
+  if (!front) return 1;
+  pool.start();
   for (MemoryStream* server : network.servers) {
     server->open();
     loop.end_turn();

@@ -200,10 +200,9 @@ class RequestOracle {
       if (count_is(2)) judge_meta(name);
     } else if (name == "me") {
       judge_debug();
-    } else if (is({"lru", "extstore"})) {
-      count_is(2);
-    } else if (!is({"mn", "version", "stats", "quit", "shutdown", "watch", "lru_crawler", "slabs",
-                    "refresh_certs"})) {
+    } else if (is({"lru", "extstore", "lru_crawler", "slabs", "watch"})) {
+      judge_admin(name);
+    } else if (!is({"mn", "version", "stats", "quit", "shutdown", "refresh_certs"})) {
       reply_ = "ERROR";
     }
   }
@@ -263,6 +262,35 @@ class RequestOracle {
       if (!plain && !is_expiry(1)) reply_ = "CLIENT_ERROR invalid exptime argument";
     } else if (!is_unsigned_number(words_[1])) {
       reply_ = name == "verbosity" ? kBadFormat : "ERROR";
+    }
+  }
+
+  void judge_admin(const std::string& name) {
+    const bool silenced = words_.back() == "noreply";
+    const std::string verb = words_.size() > 1 ? words_[1] : "";
+    const std::size_t count = words_.size();
+    if (name == "watch") {
+      quiet_ = silenced;
+      for (std::size_t i = 1; i < count; ++i) {
+        const std::string kinds =
+            " fetchers mutations evictions connevents proxyreqs proxyevents proxyuser ";
+        if (kinds.find(" " + words_[i] + " ") == std::string::npos) reply_ = "ERROR";
+      }
+    } else if (name == "lru_crawler") {
+      const bool number = verb == "sleep" || verb == "tocrawl";
+      const bool classes = verb == "crawl" || verb == "metadump" || verb == "mgdump";
+      if (count == 3 && (number || classes)) {
+        if (silenced) reply_ = number ? kBadFormat : "BADCLASS invalid class id";
+      } else if (count != 2 || (verb != "enable" && verb != "disable")) {
+        reply_ = "ERROR";
+      }
+    } else if (name == "slabs" && verb != "automove") {
+      if (count == 1 || silenced) reply_ = "ERROR";
+      if (count == 4 && silenced && verb == "reassign") reply_ = kBadFormat;
+    } else if (count_is(2)) {
+      quiet_ = silenced;
+      const bool only_noreply = std::ranges::count(words_, "noreply") == std::ptrdiff_t(count - 1);
+      if (silenced && only_noreply) reply_ = "ERROR";
     }
   }
 

@@ -5,6 +5,7 @@
 #include "roles/shard_proxy/gather.hpp"
 #include "roles/shard_proxy/link.hpp"
 #include "roles/shard_proxy/pool.hpp"
+#include "roles/shard_proxy/private_link.hpp"
 
 namespace consort::shard_proxy {
 namespace {
@@ -18,6 +19,7 @@ Client::Client(Pool& pool, std::unique_ptr<io::Stream> stream, std::uint64_t id)
     : pool_(pool),
       id_(id),
       stream_(std::move(stream)),
+      last_progress_ms_(pool.now_ms()),
       patience_(
           pool.timers(), [](void* self) { static_cast<Client*>(self)->on_patience_end(); }, this) {}
 
@@ -36,6 +38,7 @@ void Client::on_data(std::string_view bytes) {
   } else {
     in_.append(bytes);
     if (!paused_) in_.consume(parse_some(in_.view()));
+    if (paused_ && in_.size() > kHighWater && stream_) stream_->pause_reading();
   }
   if (in_.size() > kMaxRequestBytes) close("its request is larger than 576 MiB");
 }
@@ -62,8 +65,8 @@ std::size_t Client::parse_some(std::string_view bytes) {
     Taken taken = take_request(bytes.substr(at));
     if (taken.parsed == Parsed::more) break;
     if (taken.parsed == Parsed::wait) {
-      wants_silence_ = true;
-      pause();
+      // Reading goes on for a while: while it waits in BLPOP, its end must be noticed.
+      wants_silence_ = paused_ = true;
       break;
     }
     at += taken.used;
@@ -92,7 +95,7 @@ void Client::resume_parsing() {
 void Client::on_end(const Error& why) {
   // A client may send its last requests and a FIN at once, and still wants the answers.
   bool finished = why.code() == Errc::closed && why.sys() == 0;
-  if (finished && has_work() && !closed_) {
+  if (finished && has_work() && !closed_ && !is_blocked()) {
     close_when_idle();
     return;
   }
@@ -101,6 +104,10 @@ void Client::on_end(const Error& why) {
 
 // What was read before is still answered, though it may be waiting for room.
 void Client::close_when_idle() {
+  if (is_blocked()) {
+    close("");
+    return;
+  }
   if (paused_) {
     is_last_input_ = true;
     return;
@@ -126,10 +133,38 @@ void Client::answer(std::string_view reply) {
   fill_slot(open_slot(), reply, true);
 }
 
-void Client::forward(Link& link, std::string_view request, std::uint8_t filter_kind) {
+void Client::forward(Link& link, std::string_view request, std::uint8_t filter_kind,
+                     std::uint8_t miss_kind) {
   std::uint32_t slot = open_slot(filter_kind);
+  slots_[slot].miss = miss_kind;
   ++outstanding_;
   link.send(request, *this, slot);
+}
+
+void Client::forward(PrivateLink& link, std::string_view request, std::uint64_t limit_ms,
+                     std::uint8_t filter_kind) {
+  std::uint32_t slot = open_slot(filter_kind);
+  ++outstanding_;
+  link.send(request, this, slot, limit_ms);
+}
+
+void Client::finish_slot(std::uint32_t slot, std::string_view reply) {
+  if (!closed_) fill_slot(slot, reply, true);
+}
+
+void Client::push(std::string_view message, bool in_order) {
+  if (closed_) return;
+  if (out_.size() + stored_bytes_ > pool_.config().client_output_limit.bytes) {
+    close("it reads its subscriptions too slowly");
+    return;
+  }
+  bool is_within_reply = !slots_.empty() && slots_.front().started;
+  if (slots_.empty() || (!in_order && !is_within_reply)) {
+    out_.append(message);
+    write_soon();
+    return;
+  }
+  fill_slot(open_slot(), message, true);
 }
 
 Gather& Client::adopt(std::uint32_t slot, std::unique_ptr<Gather> gather) {
@@ -179,6 +214,10 @@ void Client::on_failure(std::uint32_t tag, const Failure& failure) {
     return;
   }
   drop_stored(slot);
+  if (slot.miss != kNoMiss) {
+    fill_slot(tag, miss_reply(slot.miss), true);
+    return;
+  }
   if (keeps_failures(slot.filter)) {
     slot.filter = kUnfiltered;
     fill_slot(tag, {}, true);
@@ -283,7 +322,7 @@ void Client::write_soon() {
   }
   last_progress_ms_ = pool_.now_ms();
   write_pending_ = true;
-  pool_.turn().write_later(*this);
+  pool_.turn().write_later_to_client(*this);
 }
 
 // A client that has stopped reading must not hold memory without end.
@@ -330,7 +369,7 @@ void Client::flush() {
       watch_backlog();
     }
   }
-  if (!waiting_.empty()) wake_links();
+  if (!waiting_.empty()) wake_sources();
   bool has_room = out_.size() <= kLowWater && slots_.size() < kMaxPipelined / 2;
   if (paused_ && has_room && (!wants_silence_ || slots_.empty())) resume_parsing();
   if (closing_ && !closed_ && !has_work()) close("");
@@ -347,19 +386,19 @@ bool Client::congested(std::uint32_t tag) const {
   return tag == slots_.front_seq() ? out_.size() > kHighWater : stored_bytes_ > kHighWater;
 }
 
-void Client::forget_waiting(Link& link) {
-  std::erase_if(waiting_, [&link](const Waiting& waiting) { return waiting.link == &link; });
+void Client::forget_waiting(ReplySource& source) {
+  std::erase_if(waiting_, [&source](const Waiting& waiting) { return waiting.source == &source; });
 }
 
-void Client::wake_links() {
-  std::vector<Link*> ready;
+void Client::wake_sources() {
+  std::vector<ReplySource*> ready;
   std::erase_if(waiting_, [this, &ready](const Waiting& waiting) {
     bool is_front = waiting.tag == slots_.front_seq();
     if ((is_front ? out_.size() : stored_bytes_) > kLowWater) return false;
-    ready.push_back(waiting.link);
+    ready.push_back(waiting.source);
     return true;
   });
-  for (Link* link : ready) link->receiver_ready();
+  for (ReplySource* source : ready) source->receiver_ready();
 }
 
 void Client::close(std::string_view reason) {
@@ -370,7 +409,8 @@ void Client::close(std::string_view reason) {
   stream_.reset();
   in_.release();
   out_.release();
-  for (const Waiting& waiting : std::exchange(waiting_, {})) waiting.link->receiver_ready();
+  for (const Waiting& waiting : std::exchange(waiting_, {})) waiting.source->receiver_ready();
+  on_closed();
   bury_if_done();
 }
 

@@ -29,13 +29,16 @@
 #include "base/sequence_queue.hpp"
 #include "io/stream.hpp"
 #include "roles/shard_proxy/reply_sink.hpp"
+#include "roles/shard_proxy/turn.hpp"
 
 namespace consort::shard_proxy {
 
 class Gather;
+class Link;
+class PrivateLink;
 class Pool;
 
-class Client : public io::StreamHandler, public ReplySink {
+class Client : public io::StreamHandler, public ReplySink, public Writer {
  public:
   static constexpr std::size_t kMaxPipelined = 10'000;
   static constexpr std::size_t kHighWater = 1 << 20;
@@ -53,11 +56,22 @@ class Client : public io::StreamHandler, public ReplySink {
   void start() { stream_->set_handler(*this); }
   Pool& pool() const { return pool_; }
   std::uint64_t id() const { return id_; }
+  bool is_closed() const { return closed_; }
+  /// "10.1.2.3:4711"; empty once it is closed.
+  std::string peer() const { return stream_ ? stream_->peer().text : std::string(); }
+  /// When it was last written to, on the loop's clock.
+  std::uint64_t last_progress_ms() const { return last_progress_ms_; }
+  std::size_t unsent_bytes() const { return out_.size() + stored_bytes_; }
   bool has_work() const { return !slots_.empty() || !out_.empty(); }
-  /// Answer what is under way, then close; nothing more is read.
+  /// The pool has other servers than before.
+  virtual void servers_changed() {}
+  /// Answer what is under way, then close; nothing more is read. Who is blocked or subscribed may
+  /// wait for ever, and is closed at once.
   void close_when_idle();
+  /// At once; a reason is worth a line in the log.
+  void close(std::string_view reason);
   /// Turn's call.
-  void flush();
+  void flush() final;
 
   /// A gathered reply is complete; the gathering of this slot is destroyed.
   void gathered(std::uint32_t slot, std::string_view reply);
@@ -71,9 +85,11 @@ class Client : public io::StreamHandler, public ReplySink {
   void on_reply(std::uint32_t tag, std::string_view bytes, bool last) final;
   void on_failure(std::uint32_t tag, const Failure& failure) final;
   bool congested(std::uint32_t tag) const final;
-  void wait_for_room(Link& link, std::uint32_t tag) final { waiting_.push_back({&link, tag}); }
+  void wait_for_room(ReplySource& source, std::uint32_t tag) final {
+    waiting_.push_back({&source, tag});
+  }
   void cannot_wait() final;
-  void forget_waiting(Link& link) final;
+  void forget_waiting(ReplySource& source) final;
 
  protected:
   /// What a protocol does with the bytes at the front of the input.
@@ -95,15 +111,32 @@ class Client : public io::StreamHandler, public ReplySink {
   /// True when a failure of ours must not be told to a request filtered by `kind`.
   virtual bool keeps_failures(std::uint8_t kind) const = 0;
 
+  /// What one server says of a missing key, by a kind of the protocol's own.
+  virtual std::string_view miss_reply(std::uint8_t kind) const = 0;
+
   static constexpr std::uint8_t kUnfiltered = 0;
+  static constexpr std::uint8_t kNoMiss = 0;
 
   bool has_unanswered() const { return !slots_.empty(); }
   /// A new slot at the end: the place where the reply to the current request will stand.
   std::uint32_t open_slot(std::uint8_t filter_kind = kUnfiltered);
   /// The reply to the current request, known at once.
   void answer(std::string_view reply);
-  /// Forwards the current request; its reply goes to a new slot.
-  void forward(Link& link, std::string_view request, std::uint8_t filter_kind = kUnfiltered);
+  /// Forwards the current request; its reply goes to a new slot. With a kind of miss, a failure
+  /// looks like a key that is not there.
+  void forward(Link& link, std::string_view request, std::uint8_t filter_kind = kUnfiltered,
+               std::uint8_t miss_kind = kNoMiss);
+  /// The same over a connection of this client's own.
+  void forward(PrivateLink& link, std::string_view request, std::uint64_t limit_ms,
+               std::uint8_t filter_kind);
+  /// The reply of an open slot that no server connection fills.
+  void finish_slot(std::uint32_t slot, std::string_view reply);
+  /// Bytes that are no reply: written between replies. With `in_order` after all that are open.
+  void push(std::string_view message, bool in_order);
+  /// Its reply may never come: when it is gone nobody waits for that.
+  virtual bool is_blocked() const { return false; }
+  /// The connection has ended: give up what is held for it.
+  virtual void on_closed() {}
   /// Ties a gathering to the slot it will fill. Adopt first, then send its parts: a part may fail
   /// during its send, and the last one to end destroys the gathering.
   Gather& adopt(std::uint32_t slot, std::unique_ptr<Gather> gather);
@@ -117,13 +150,14 @@ class Client : public io::StreamHandler, public ReplySink {
     std::uint32_t offset = 0;             ///< of a stored reply that came in one, in arena_
     std::uint32_t length = 0;
     std::uint8_t filter = kUnfiltered;
+    std::uint8_t miss = kNoMiss;
     bool done = false;
     bool started = false;  ///< bytes of it have been passed on
   };
 
-  /// A link that stopped reading in the middle of the reply `tag`.
+  /// A server connection that stopped reading in the middle of the reply `tag`.
   struct Waiting {
-    Link* link;
+    ReplySource* source;
     std::uint32_t tag;
   };
 
@@ -139,9 +173,8 @@ class Client : public io::StreamHandler, public ReplySink {
   void write_soon();
   void watch_backlog();
   void on_patience_end();
-  void wake_links();
+  void wake_sources();
   void pause();
-  void close(std::string_view reason);
   void bury_if_done();
 
   Pool& pool_;
@@ -155,9 +188,9 @@ class Client : public io::StreamHandler, public ReplySink {
   std::size_t arena_live_ = 0;    ///< bytes of arena_ that slots still need
   std::size_t stored_bytes_ = 0;  ///< bytes in arena_ and in pieces
   std::size_t discard_ = 0;
-  std::uint32_t outstanding_ = 0;       ///< requests that links will still answer
-  std::uint64_t last_progress_ms_ = 0;  ///< bytes were taken, or the first came to wait
-  Timer patience_;                      ///< armed while more than the output limit waits
+  std::uint32_t outstanding_ = 0;   ///< requests that links will still answer
+  std::uint64_t last_progress_ms_;  ///< bytes were taken, or the first came to wait
+  Timer patience_;                  ///< armed while more than the output limit waits
   std::vector<Waiting> waiting_;
   bool write_pending_ = false;
   bool paused_ = false;

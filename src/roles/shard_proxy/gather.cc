@@ -13,7 +13,9 @@ Gather::~Gather() {
 
 void Gather::on_reply(std::uint32_t tag, std::string_view bytes, bool last) {
   Part& part = parts_[tag];
-  if (!part.failed && client_.may_gather(bytes.size())) {
+  if (!part.failed && bytes_ + bytes.size() > limit_) {
+    fail_part(part, Failure{"the merged reply", "is larger than cross_server_limit"});
+  } else if (!part.failed && client_.may_gather(bytes.size())) {
     bytes_ += bytes.size();
     part.reply.append(bytes);
   } else if (!part.failed) {

@@ -27,8 +27,8 @@ class Gather : public ReplySink {
   void on_reply(std::uint32_t tag, std::string_view bytes, bool last) final;
   void on_failure(std::uint32_t tag, const Failure& failure) final;
   bool congested(std::uint32_t) const final { return false; }
-  void wait_for_room(Link&, std::uint32_t) final {}
-  void forget_waiting(Link&) final {}
+  void wait_for_room(ReplySource&, std::uint32_t) final {}
+  void forget_waiting(ReplySource&) final {}
 
  protected:
   struct Part {
@@ -36,6 +36,8 @@ class Gather : public ReplySink {
     std::string failure;  ///< the protocol's error line when the server failed
     bool failed = false;
   };
+  /// Most bytes of replies that may be kept.
+  void limit_to(std::size_t bytes) { limit_ = bytes; }
   virtual std::string merge() = 0;
   virtual std::string failure_line(const Failure& failure) const = 0;
 
@@ -49,6 +51,7 @@ class Gather : public ReplySink {
   const std::uint32_t slot_;
   std::size_t missing_;
   std::size_t bytes_ = 0;  ///< of the parts that are kept
+  std::size_t limit_ = ~std::size_t{0};
 };
 
 }  // namespace consort::shard_proxy

@@ -21,6 +21,7 @@ Client::Taken MemcacheClient::take_request(std::string_view bytes) {
     case memcache::Progress::more:
       return {Parsed::more};
     case memcache::Progress::error:
+      pool().metrics().parse_errors.add();
       return {Parsed::closing, bytes.size()};
     case memcache::Progress::done:
       break;
@@ -38,6 +39,7 @@ Client::Taken MemcacheClient::take_request(std::string_view bytes) {
 }
 
 Client::Parsed MemcacheClient::route() {
+  pool().count_command(parser_.command());
   switch (parser_.command()) {
     case Command::quit:
       return Parsed::closing;
@@ -48,25 +50,24 @@ Client::Parsed MemcacheClient::route() {
       answer_error("ERROR: shutdown not enabled\r\n");
       break;
     case Command::version:
-      forward(pool().link(pool().any_server(), *this, Dialect::memcache), "version\r\n");
+      if (pool().servers() == 1) {
+        forward(pool().link(0, *this, Dialect::memcache), "version\r\n");
+      } else {
+        gather_from_every_server<VersionGather>("version\r\n", kUnfiltered);
+      }
       break;
     case Command::flush_all:
     case Command::verbosity:
     case Command::cache_memlimit:
+    case Command::admin:
       route_to_every_server();
       break;
     case Command::stats:
-      if (has_endless_reply()) {
-        answer_error(kNotShared);
-      } else if (pool().servers() == 1) {
-        forward(pool().link(0, *this, Dialect::memcache), forwardable());
-      } else {
-        answer_error("SERVER_ERROR stats of several servers are not added up yet\r\n");
-      }
+      route_stats();
       break;
-    case Command::other:
-      // watch, lru_crawler and their like stream without end or concern one server.
-      answer_error(kNotShared);
+    case Command::watch:
+    case Command::dump:
+      if (!parser_.quiet()) answer_error(kNotShared);
       break;
     case Command::unknown:
       answer_error("ERROR\r\n");
@@ -81,16 +82,51 @@ Client::Parsed MemcacheClient::route() {
   return Parsed::request;
 }
 
-// Their reply is a STAT line without the END of all others: the next client's reply would be taken
-// for the rest of it.
-bool MemcacheClient::has_endless_reply() const {
-  if (parser_.words() < 2) return false;
-  return word(1) == "sizes_enable" || word(1) == "sizes_disable";
+void MemcacheClient::route_stats() {
+  StatsQuery query = stats_query(word_or_nothing(1), word_or_nothing(2), word_or_nothing(3));
+  if (query.kind == StatsKind::endless) {
+    // A STAT line without the END of all others: the next client's reply would be taken for the
+    // rest of it. A request that makes an END follow is no way out, since a server that does not
+    // know these forms would then answer twice.
+    answer_error(kNotShared);
+  } else if (pool().servers() == 1) {
+    forward(pool().link(0, *this, Dialect::memcache), forwardable());
+  } else if (query.kind == StatsKind::settings) {
+    forward(pool().link(pool().any_server(), *this, Dialect::memcache), forwardable());
+  } else if (query.kind == StatsKind::order) {
+    route_to_every_server();
+  } else {
+    gather_from_every_server<StatsGather>(std::string(forwardable()), kUnfiltered, query);
+  }
 }
 
 void MemcacheClient::route_one_key() {
   std::uint32_t server = pool().server_of(key_for_placement(word(parser_.first_key())));
-  forward(pool().link(server, *this, Dialect::memcache), forwardable(), filter_kind());
+  if (parser_.quiet() && may_create()) {
+    route_quiet_creation(server);
+  } else {
+    forward(pool().link(server, *this, Dialect::memcache), forwardable(), filter_kind(),
+            miss_kind());
+  }
+}
+
+// `ma` with the flag N.
+bool MemcacheClient::may_create() const {
+  if (parser_.command() != Command::meta_arithmetic) return false;
+  for (std::size_t i = 2; i < parser_.words(); ++i) {
+    if (word(i).front() == 'N') return true;
+  }
+  return false;
+}
+
+void MemcacheClient::route_quiet_creation(std::uint32_t server) {
+  std::string question = "me ";
+  question.append(word(parser_.first_key())).append(parser_.base64_key() ? " b\r\n" : "\r\n");
+  std::uint32_t slot = open_slot();
+  Gather& gather = adopt(slot, std::make_unique<QuietCreationGather>(*this, slot, 2));
+  Link& link = pool().link(server, *this, Dialect::memcache);
+  link.send(question, gather, 0);
+  link.send(forwardable(), gather, 1);
 }
 
 void MemcacheClient::route_retrieval() {
@@ -105,7 +141,7 @@ void MemcacheClient::route_retrieval() {
     is_split = is_split || key_servers_.back() != owner;
   }
   if (!is_split) {
-    forward(pool().link(owner, *this, Dialect::memcache), forwardable());
+    forward(pool().link(owner, *this, Dialect::memcache), forwardable(), kUnfiltered, miss_kind());
     return;
   }
   // What stands before the keys is the same for every part: "get", or "gat EXPTIME".
@@ -129,9 +165,10 @@ void MemcacheClient::route_retrieval() {
   pool().metrics().split_requests.add();
   std::uint32_t slot = open_slot();
   auto count = static_cast<std::uint32_t>(parts.size());
-  Gather& gather =
-      adopt(slot, std::make_unique<RetrievalGather>(*this, slot, count, std::move(keys),
-                                                    pool().config().partial_multiget));
+  Gather& gather = adopt(
+      slot, std::make_unique<RetrievalGather>(
+                *this, slot, count, std::move(keys),
+                pool().reads_miss() ? PartialMultiget::miss : pool().config().partial_multiget));
   for (std::uint32_t i = 0; i < count; ++i) {
     parts[i].second.append("\r\n");
     pool().link(parts[i].first, *this, Dialect::memcache).send(parts[i].second, gather, i);
@@ -143,9 +180,18 @@ void MemcacheClient::route_to_every_server() {
     forward(pool().link(0, *this, Dialect::memcache), forwardable(), filter_kind());
     return;
   }
-  std::uint32_t slot = open_slot(filter_kind());
-  Gather& gather = adopt(slot, std::make_unique<EveryServerGather>(*this, slot, pool().servers()));
-  std::string request(forwardable());
+  gather_from_every_server<EveryServerGather>(std::string(forwardable()), filter_kind());
+}
+
+template <class Kind, class... More>
+void MemcacheClient::gather_from_every_server(std::string request, std::uint8_t filter_kind,
+                                              More... more) {
+  if (pool().servers() == 0) {
+    forward(pool().link(Placement::kNoServer, *this, Dialect::memcache), request, filter_kind);
+    return;
+  }
+  std::uint32_t slot = open_slot(filter_kind);
+  Gather& gather = adopt(slot, std::make_unique<Kind>(*this, slot, pool().servers(), more...));
   for (std::uint32_t i = 0; i < pool().servers(); ++i) {
     pool().link(i, *this, Dialect::memcache).send(request, gather, i);
   }
@@ -169,6 +215,16 @@ std::string_view MemcacheClient::forwardable() {
   return rebuilt_;
 }
 
+std::uint8_t MemcacheClient::miss_kind() const {
+  if (!pool().reads_miss()) return kNoMiss;
+  if (parser_.command() == Command::meta_get) return kNotFound;
+  return memcache::is_retrieval(parser_.command()) ? kEnd : kNoMiss;
+}
+
+std::string_view MemcacheClient::miss_reply(std::uint8_t kind) const {
+  return kind == kNotFound ? "EN\r\n" : "END\r\n";
+}
+
 std::uint8_t MemcacheClient::filter_kind() const {
   if (!parser_.quiet()) return kUnfiltered;
   switch (parser_.command()) {
@@ -189,10 +245,12 @@ std::string MemcacheClient::failure_reply(const Failure& failure) const {
   return memcache_failure_line(failure);
 }
 
-// As 1.6.18 does: noreply silences every answer, errors too; q silences the ordinary one.
+// As 1.6.18 does: noreply silences every answer, errors too; q silences the ordinary one, which is
+// a miss for mg, and for the others success, even when it brings the value that `ma` was asked for.
 std::string_view MemcacheClient::filter(std::uint8_t kind, std::string_view reply) const {
-  std::string_view hidden = kind == kQuietGet ? "EN" : "HD";
-  bool is_hidden = kind == kNoReply || reply.substr(0, 2) == hidden;
+  std::string_view answer = reply.substr(0, 2);
+  bool is_hidden = kind == kNoReply || (kind == kQuietGet && answer == "EN") ||
+                   (kind == kQuietChange && (answer == "HD" || answer == "VA"));
   return is_hidden ? std::string_view() : reply;
 }
 

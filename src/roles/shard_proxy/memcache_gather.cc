@@ -69,4 +69,47 @@ std::string EveryServerGather::merge() {
   return parts_.front().reply;
 }
 
+std::string StatsGather::failure_line(const Failure& failure) const {
+  return memcache_failure_line(failure);
+}
+
+std::string StatsGather::merge() {
+  std::vector<std::string_view> replies;
+  for (const Part& part : parts_) {
+    if (part.failed) return part.failure;
+    const std::string_view end = last_line(part.reply);
+    if (end != "END") return std::string(end) + "\r\n";
+    replies.push_back(part.reply);
+  }
+  return merge_stats(query_, replies);
+}
+
+std::string VersionGather::failure_line(const Failure& failure) const {
+  return memcache_failure_line(failure);
+}
+
+std::string VersionGather::merge() {
+  const std::string* lowest = nullptr;
+  for (const Part& part : parts_) {
+    if (part.failed) continue;
+    if (!part.reply.starts_with("VERSION ")) return part.reply;
+    const auto version = [](const std::string& reply) { return last_line(reply).substr(8); };
+    if (!lowest || is_lower_version(version(part.reply), version(*lowest))) lowest = &part.reply;
+  }
+  return lowest ? *lowest : parts_.front().failure;
+}
+
+std::string QuietCreationGather::failure_line(const Failure& failure) const {
+  return memcache_failure_line(failure);
+}
+
+std::string QuietCreationGather::merge() {
+  const Part& before = parts_[0];
+  const Part& own = parts_[1];
+  if (own.failed) return own.failure;
+  const bool existed = !before.failed && before.reply.starts_with("ME ");
+  const bool is_ordinary = own.reply.starts_with("HD") || own.reply.starts_with("VA ");
+  return existed && is_ordinary ? std::string() : own.reply;
+}
+
 }  // namespace consort::shard_proxy

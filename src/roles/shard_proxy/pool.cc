@@ -1,6 +1,10 @@
 #include "roles/shard_proxy/pool.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "roles/shard_proxy/memcache_client.hpp"
+#include "roles/shard_proxy/memcache_stats.hpp"
 #include "roles/shard_proxy/redis_client.hpp"
 
 namespace consort::shard_proxy {
@@ -11,11 +15,15 @@ PoolMetrics::PoolMetrics(Registry& registry, const std::string& pool)
       client_errors(registry.counter("consort_client_errors_total",
                                      "Requests answered with an error without asking a server.",
                                      {{"pool", pool}})),
+      parse_errors(registry.counter("consort_client_parse_errors_total",
+                                    "Client requests that broke the protocol.", {{"pool", pool}})),
       split_requests(registry.counter("consort_split_requests_total",
                                       "Requests that were split over several servers.",
                                       {{"pool", pool}})),
       client_connects(
           registry.counter("consort_client_connects_total", "Clients accepted.", {{"pool", pool}})),
+      client_disconnects(registry.counter("consort_client_disconnects_total",
+                                          "Clients that are gone.", {{"pool", pool}})),
       clients_refused(registry.counter("consort_clients_refused_total",
                                        "Clients refused above client_connections.",
                                        {{"pool", pool}})),
@@ -26,61 +34,34 @@ PoolMetrics::PoolMetrics(Registry& registry, const std::string& pool)
                                              "Bytes received from clients.", {{"pool", pool}})),
       client_bytes_sent(registry.counter("consort_client_sent_bytes_total",
                                          "Bytes sent to clients.", {{"pool", pool}})),
-      clients(registry.gauge("consort_clients", "Clients connected.", {{"pool", pool}})) {}
+      clients(registry.gauge("consort_clients", "Clients connected.", {{"pool", pool}})),
+      private_connections(registry.gauge("consort_private_connections",
+                                         "Server connections that single clients have, or had.",
+                                         {{"pool", pool}})) {}
 
 Pool::Pool(const Services& services, const PoolConfig& config, Turn& turn)
     : services_(services),
       config_(config),
       turn_(turn),
-      context_{services, config, turn},
+      context_{services, config_, turn},
       metrics_(services.metrics, config.name),
       placement_(config.make_placement()),
-      random_(services.random) {
-  for (const ServerSpec& spec : config.servers) {
-    upstreams_.push_back(std::make_unique<Upstream>(context_, spec, *this));
-  }
-}
+      random_(services.random),
+      counters_(services.metrics, config.name, kMemcacheCommands),
+      private_links_(*this),
+      retire_timer_(
+          services.loop.timers(), [](void* self) { static_cast<Pool*>(self)->on_retire_timer(); },
+          this) {}
 
 Pool::~Pool() = default;
 
-Result<> Pool::start() {
-  io::ListenOptions options;
-  options.backlog = static_cast<int>(config_.backlog);
-  for (const Address& address : config_.listen) {
-    auto listener = services_.network.listen(address, options, *this);
-    if (!listener) {
-      return fail(std::move(listener.error()).in("pool \"" + config_.name + "\""));
-    }
-    services_.log.info("pool.listening", {{"pool", config_.name},
-                                          {"address", (*listener)->address().to_string()},
-                                          {"servers", config_.servers.size()}});
-    listeners_.push_back(std::move(*listener));
-  }
-  on_server_changed();
-  for (auto& upstream : upstreams_) upstream->connect_now();
-  return {};
+void Pool::start() {
+  replace_servers(config_.servers, true);
 }
 
-void Pool::drain() {
-  listeners_.clear();
-  for (auto& [client, owner] : clients_) client->close_when_idle();
-}
+// ---- clients ----
 
-std::uint32_t Pool::any_server() const {
-  for (std::uint32_t i = 0; i < servers(); ++i) {
-    if (upstreams_[i]->is_up()) return i;
-  }
-  return 0;
-}
-
-std::string Pool::server_version(std::string_view fallback) const {
-  for (const auto& upstream : upstreams_) {
-    if (!upstream->version().empty()) return upstream->version();
-  }
-  return std::string(fallback);
-}
-
-void Pool::on_accept(std::unique_ptr<io::Stream> stream) {
+void Pool::accept(std::unique_ptr<io::Stream> stream) {
   metrics_.client_connects.add();
   if (config_.client_connections != 0 && clients_.size() >= config_.client_connections) {
     refuse(*stream);
@@ -110,12 +91,14 @@ void Pool::refuse(io::Stream& stream) {
                                         {"limit", config_.client_connections}});
 }
 
-void Pool::on_accept_paused(const Error& why) {
-  services_.log.warn("accept.paused", {{"pool", config_.name}, {"reason", why.message()}});
+void Pool::drain() {
+  is_draining_ = true;
+  for (auto& [client, owner] : clients_) client->close_when_idle();
 }
 
 void Pool::destroy(Client& client) {
   clients_.erase(&client);
+  metrics_.client_disconnects.add();
   metrics_.clients.set(static_cast<std::int64_t>(clients_.size()));
 }
 
@@ -127,7 +110,134 @@ void Pool::tell_client_cut_off(const Client& client, std::string_view peer,
       {{"pool", config_.name}, {"client", client.id()}, {"peer", peer}, {"reason", reason}});
 }
 
+// ---- servers ----
+
+void Pool::reconfigure(const PoolConfig& next) {
+  bool keeps_connections = next.redis_auth == config_.redis_auth &&
+                           next.redis_db == config_.redis_db &&
+                           next.server_connections == config_.server_connections &&
+                           next.tcpkeepalive == config_.tcpkeepalive;
+  // A discovery owns the list: what it found last stays until it finds something else.
+  bool is_discovered = next.servers_from.has_value();
+  std::vector<ServerSpec> servers = is_discovered ? specs_ : next.servers;
+  config_ = next;
+  replace_servers(servers, keeps_connections);
+}
+
+void Pool::set_servers(const std::vector<ServerSpec>& servers) {
+  replace_servers(servers, true);
+}
+
+void Pool::replace_servers(const std::vector<ServerSpec>& servers, bool keeps_connections) {
+  std::vector<std::unique_ptr<Upstream>> before = std::exchange(upstreams_, {});
+  for (const ServerSpec& spec : servers) {
+    auto same = std::find_if(before.begin(), before.end(), [&spec](const auto& upstream) {
+      return upstream && upstream->spec().name == spec.name &&
+             upstream->spec().address == spec.address;
+    });
+    if (keeps_connections && same != before.end()) {
+      (*same)->settings_changed();
+      upstreams_.push_back(std::move(*same));
+      continue;
+    }
+    upstreams_.push_back(std::make_unique<Upstream>(context_, spec, *this));
+    if (same != before.end()) upstreams_.back()->inherit(**same);
+  }
+  specs_ = servers;
+  for (auto& upstream : before) {
+    if (upstream) retire(std::move(upstream));
+  }
+  place_keys();
+  tell_health();
+  for (auto& upstream : upstreams_) {
+    if (upstream->state() == Upstream::State::unknown) upstream->connect_now();
+  }
+  for (auto& [client, owner] : clients_) client->servers_changed();
+}
+
+void Pool::retire(std::unique_ptr<Upstream> upstream) {
+  upstream->retire();
+  private_links_.drop_idle(*upstream);
+  retired_.push_back(std::move(upstream));
+  // Not put off by the next one: reloads may come faster.
+  if (!retire_timer_.armed()) retire_timer_.arm_at(now_ms() + kRetireMs);
+}
+
+void Pool::on_retire_timer() {
+  for (auto& upstream : retired_) {
+    if (upstream->is_unused()) turn_.bury_later(std::unique_ptr<Mortal>(std::move(upstream)));
+  }
+  std::erase(retired_, nullptr);
+  if (!retired_.empty()) retire_timer_.arm_at(now_ms() + kRetireMs);
+}
+
+Upstream& Pool::nowhere() {
+  if (!nowhere_) {
+    ServerSpec spec;
+    spec.name = "pool \"" + config_.name + "\"";
+    nowhere_ = std::make_unique<Upstream>(context_, spec, *this);
+  }
+  nowhere_->fail_always(upstreams_.empty() ? "has no servers yet" : "has no server that is up");
+  return *nowhere_;
+}
+
+std::uint32_t Pool::any_server() const {
+  for (std::uint32_t i = 0; i < servers(); ++i) {
+    if (upstreams_[i]->is_up()) return i;
+  }
+  return 0;
+}
+
+std::string Pool::server_version(std::string_view fallback) const {
+  const std::string* lowest = nullptr;
+  for (const auto& upstream : upstreams_) {
+    const std::string& version = upstream->version();
+    if (version.empty()) continue;
+    if (lowest == nullptr || is_lower_version(version, *lowest)) lowest = &version;
+  }
+  return lowest != nullptr ? *lowest : std::string(fallback);
+}
+
+// ---- health and placement ----
+
 void Pool::on_server_changed() {
+  learn();
+  tell_health();
+  if (config_.on_server_down != OnServerDown::rehash) return;
+  place_keys();
+  for (auto& [client, owner] : clients_) client->servers_changed();
+}
+
+void Pool::learn() {
+  if (config_.protocol != Protocol::redis || !config_.learn_commands || upstreams_.empty()) return;
+  Upstream& upstream = *upstreams_[any_server()];
+  if (!upstream.is_up()) return;
+  learner_.server_is_up(upstream.link_for(0, Lane{Dialect::resp2, config_.redis_db}),
+                        upstream.version());
+}
+
+bool Pool::fails_open() const {
+  if (config_.fail_open_percent == 0) return false;
+  std::size_t down = 0;
+  for (const auto& upstream : upstreams_) {
+    down += upstream->state() == Upstream::State::down ? 1 : 0;
+  }
+  return !upstreams_.empty() && down * 100 >= std::size_t{config_.fail_open_percent} * servers();
+}
+
+// Which servers hold keys: all of them, or with rehash those that are not down.
+void Pool::place_keys() {
+  bool ejects = config_.on_server_down == OnServerDown::rehash && !fails_open();
+  std::vector<bool> live;
+  for (auto& upstream : upstreams_) {
+    live.push_back(!ejects || upstream->state() != Upstream::State::down);
+    upstream->set_ejected(!live.back());
+  }
+  placement_ = config_.make_placement(specs_, live);
+}
+
+void Pool::tell_health() {
+  if (is_draining_) return;  // its check may be another pool's by now
   std::size_t up = 0;
   std::string down;
   for (const auto& upstream : upstreams_) {
@@ -137,9 +247,8 @@ void Pool::on_server_changed() {
       down += (down.empty() ? "; down: " : ", ") + upstream->spec().name;
     }
   }
-  Health health = up == upstreams_.size()  ? Health::pass
-                  : up > 0 || config_.lazy ? Health::warn
-                                           : Health::fail;
+  bool is_whole = up == upstreams_.size() && up > 0;
+  Health health = is_whole ? Health::pass : up > 0 || config_.lazy ? Health::warn : Health::fail;
   services_.checks.set(
       "pool " + config_.name, health,
       std::to_string(up) + " of " + std::to_string(upstreams_.size()) + " servers answer" + down);

@@ -2,16 +2,22 @@
 
 #include <algorithm>
 
+#include "roles/shard_proxy/pool.hpp"
+#include "roles/shard_proxy/redis_client.hpp"
+#include "roles/shard_proxy/redis_merge_scan.hpp"
 #include "wire/resp.hpp"
 
 namespace consort::shard_proxy {
 namespace {
 
-constexpr std::string_view kUnlikeReplies =
-    "-ERR the servers of the pool gave replies that do not fit together\r\n";
+std::vector<std::string> copies_of(const redis::Arguments& arguments) {
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < arguments.size(); ++i) words.emplace_back(arguments[i]);
+  return words;
+}
 
-bool is_error(std::string_view reply) {
-  return reply.empty() || reply.front() == '-' || reply.front() == '!';
+std::vector<std::string_view> views_of(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
 }
 
 }  // namespace
@@ -34,17 +40,19 @@ std::string RedisGather::failure_line(const Failure& failure) const {
 // One failed part fails the command, as it would fail on one server: a partial answer would be a
 // wrong one. The first part in the order of the request speaks for all.
 std::string RedisGather::merge() {
+  std::vector<std::string_view> replies;
+  bool may_miss = merge_ == RedisMerge::array && !null_.empty();
   for (const Part& part : parts_) {
+    if (part.failed && may_miss) continue;
     if (part.failed) return part.failure;
-    if (is_error(part.reply)) return part.reply;
+    if (is_error_reply(part.reply)) return part.reply;
+    replies.push_back(part.reply);
   }
   switch (merge_) {
     case RedisMerge::array:
       return merge_array();
     case RedisMerge::sum:
-      return merge_sum();
-    case RedisMerge::logical_and:
-      return merge_flags();
+      return merge_sum(replies, {});
     case RedisMerge::all_succeeded:
       return parts_.front().reply;
   }
@@ -58,46 +66,83 @@ std::string RedisGather::merge_array() const {
   for (const Part& part : parts_) {
     readers.emplace_back(part.reply);
     bytes += part.reply.size();
-    if (!readers.back().is_array()) return std::string(kUnlikeReplies);
+    if (!part.failed && !readers.back().is_array()) return std::string(kUnlikeReplies);
   }
   std::string out;
   out.reserve(bytes);
   resp::append_array_header(out, part_of_key_.size());
   for (std::uint32_t part : part_of_key_) {
-    std::string_view element = readers[part].next();
+    std::string_view element = parts_[part].failed ? null_ : readers[part].next();
     if (element.empty()) return std::string(kUnlikeReplies);
     out.append(element);
   }
   return out;
 }
 
-std::string RedisGather::merge_sum() const {
-  std::int64_t sum = 0;
-  for (const Part& part : parts_) {
-    std::int64_t value = 0;
-    bool is_number = resp::read_integer(part.reply, value);
-    if (!is_number || __builtin_add_overflow(sum, value, &sum)) return std::string(kUnlikeReplies);
+FanoutGather::FanoutGather(RedisClient& client, std::uint32_t slot, const FanoutRule& rule,
+                           const redis::Arguments& arguments)
+    : Gather(client, slot, client.pool().servers()),
+      rule_(rule),
+      words_(copies_of(arguments)),
+      random_(client.pool().random().next()) {
+  limit_to(client.pool().config().cross_server_limit.bytes);
+  for (std::uint32_t i = 0; i < client.pool().servers(); ++i) {
+    servers_.push_back(client.pool().upstream(i).spec().name);
   }
-  return ":" + std::to_string(sum) + "\r\n";
 }
 
-std::string RedisGather::merge_flags() const {
-  std::vector<std::int64_t> flags;
-  for (const Part& part : parts_) {
-    resp::ArrayReader reader(part.reply);
-    if (!reader.is_array()) return std::string(kUnlikeReplies);
-    if (flags.empty()) flags.assign(reader.size(), 1);
-    if (flags.size() != reader.size()) return std::string(kUnlikeReplies);
-    for (std::int64_t& flag : flags) {
-      std::int64_t value = 0;
-      if (!resp::read_integer(reader.next(), value)) return std::string(kUnlikeReplies);
-      flag = flag != 0 && value != 0 ? 1 : 0;
+std::string FanoutGather::failure_line(const Failure& failure) const {
+  return redis_failure_line(failure);
+}
+
+std::string FanoutGather::merge() {
+  std::vector<std::string_view> replies;
+  std::vector<std::string_view> servers;
+  const std::string* failure = nullptr;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (parts_[i].failed) {
+      failure = &parts_[i].failure;
+      continue;
     }
+    if (!rule_.sees_errors && is_error_reply(parts_[i].reply)) return parts_[i].reply;
+    replies.push_back(parts_[i].reply);
+    servers.push_back(servers_[i]);
   }
-  std::string out;
-  resp::append_array_header(out, flags.size());
-  for (std::int64_t flag : flags) out += ":" + std::to_string(flag) + "\r\n";
-  return out;
+  if (failure != nullptr && (!rule_.partial_ok || replies.empty())) return *failure;
+  std::vector<std::string_view> words = views_of(words_);
+  return rule_.merge(replies, MergeArgs{words, servers, random_});
+}
+
+ScanGather::ScanGather(RedisClient& client, std::uint32_t slot, std::uint32_t server,
+                       std::uint32_t servers)
+    : Gather(client, slot, 1), server_(server), servers_(servers) {}
+
+std::string ScanGather::failure_line(const Failure& failure) const {
+  return redis_failure_line(failure);
+}
+
+std::string ScanGather::merge() {
+  const Part& part = parts_.front();
+  return part.failed ? part.failure : encode_cursor(part.reply, server_, servers_);
+}
+
+CrossGather::CrossGather(RedisClient& client, std::uint32_t slot, CrossRead read)
+    : Gather(client, slot, static_cast<std::uint32_t>(read.parts().size())),
+      read_(std::move(read)) {
+  limit_to(client.pool().config().cross_server_limit.bytes);
+}
+
+std::string CrossGather::failure_line(const Failure& failure) const {
+  return redis_failure_line(failure);
+}
+
+std::string CrossGather::merge() {
+  std::vector<std::string_view> replies;
+  for (const Part& part : parts_) {
+    if (part.failed) return part.failure;
+    replies.push_back(part.reply);
+  }
+  return read_.finish(replies);
 }
 
 }  // namespace consort::shard_proxy

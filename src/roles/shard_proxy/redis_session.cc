@@ -27,37 +27,103 @@ bool is_client_name(std::string_view name) {
 
 }  // namespace
 
+struct RedisClient::Local {
+  std::string_view name;
+  void (RedisClient::*answer)();
+};
+
+const RedisClient::Local* RedisClient::find_local(std::string_view name) {
+  static constexpr Local kLocals[] = {
+      {"ping", &RedisClient::answer_ping},
+      {"echo", &RedisClient::answer_echo},
+      {"select", &RedisClient::answer_select},
+      {"auth", &RedisClient::answer_auth},
+      {"hello", &RedisClient::answer_hello},
+      {"client", &RedisClient::answer_client},
+      {"reset", &RedisClient::answer_reset},
+      {"readonly", &RedisClient::answer_no_cluster},
+      {"readwrite", &RedisClient::answer_no_cluster},
+      {"asking", &RedisClient::answer_no_cluster},
+  };
+  for (const Local& local : kLocals) {
+    if (local.name == name) return &local;
+  }
+  return nullptr;
+}
+
+bool RedisClient::is_answered_here(const redis::Command& command) const {
+  return find_local(command.name) != nullptr;
+}
+
 // True when the command was answered (or refused) here.
 bool RedisClient::answer_here(const redis::Command& command) {
+  const Local* local = find_local(command.name);
+  if (local == nullptr) return false;
+  if (command.accepts(argc())) {
+    (this->*local->answer)();
+  } else {
+    answer_error(redis::wrong_arity_error(command.name));
+  }
+  return true;
+}
+
+// The SUBSCRIBE family; and what a RESP2 client may not say while it is subscribed, since it could
+// not tell replies from messages.
+bool RedisClient::answer_subscription(const redis::Command& command) {
+  using Kind = RedisSubscriber::Kind;
   struct Entry {
     std::string_view name;
-    void (RedisClient::*answer)();
+    Kind kind;
+    bool subscribes;
   };
   static constexpr Entry kEntries[] = {
-      {"ping", &RedisClient::answer_ping},     {"echo", &RedisClient::answer_echo},
-      {"select", &RedisClient::answer_select}, {"auth", &RedisClient::answer_auth},
-      {"hello", &RedisClient::answer_hello},   {"client", &RedisClient::answer_client},
-      {"reset", &RedisClient::answer_reset},
+      {"subscribe", Kind::channel, true},        {"psubscribe", Kind::pattern, true},
+      {"ssubscribe", Kind::shard_channel, true}, {"unsubscribe", Kind::channel, false},
+      {"punsubscribe", Kind::pattern, false},    {"sunsubscribe", Kind::shard_channel, false},
   };
+  bool is_restricted = is_subscribed() && dialect_ == Dialect::resp2;
+  const Entry* found = nullptr;
   for (const Entry& entry : kEntries) {
-    if (entry.name != command.name) continue;
-    if (command.accepts(parser_.argc())) {
-      (this->*entry.answer)();
-    } else {
-      answer_error(redis::wrong_arity_error(command.name));
-    }
+    if (entry.name == command.name) found = &entry;
+  }
+  if (found == nullptr) {
+    bool is_allowed = command.name == "ping" || command.name == "reset";
+    if (!is_restricted || is_allowed || !command.accepts(argc())) return false;
+    answer_error("ERR Can't execute '" + std::string(command.name) +
+                 "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+                 "this context");
     return true;
   }
-  return false;
+  if (exclusive_ && exclusive_->is_queuing()) return false;
+  if (!command.accepts(argc())) {
+    answer_error(redis::wrong_arity_error(command.name));
+    return true;
+  }
+  if (!subscriber_) subscriber_ = std::make_unique<RedisSubscriber>(*this);
+  for (std::size_t i = 1; i < argc(); ++i) {
+    if (found->subscribes) {
+      subscriber_->subscribe(found->kind, arg(i));
+    } else {
+      subscriber_->unsubscribe(found->kind, arg(i));
+    }
+  }
+  if (argc() == 1) subscriber_->unsubscribe_all(found->kind);
+  update_plain();
+  return true;
 }
 
 void RedisClient::answer_ping() {
-  if (parser_.argc() > 2) {
+  if (argc() > 2) {
     answer_error(redis::wrong_arity_error("ping"));
-  } else if (parser_.argc() == 2) {
+  } else if (is_subscribed() && dialect_ == Dialect::resp2) {
+    std::string bytes = "*2\r\n";
+    resp::append_bulk(bytes, "pong");
+    resp::append_bulk(bytes, argc() == 2 ? arg(1) : std::string_view());
+    reply(bytes);
+  } else if (argc() == 2) {
     answer_bulk(arg(1));
   } else {
-    answer("+PONG\r\n");
+    reply("+PONG\r\n");
   }
 }
 
@@ -65,28 +131,28 @@ void RedisClient::answer_echo() {
   answer_bulk(arg(1));
 }
 
-// Connections to servers are shared, so they stay in the pool's database.
+void RedisClient::answer_no_cluster() {
+  answer_error("ERR This instance has cluster support disabled");
+}
+
+// Each database has its own connections to the servers: what was sent on the old ones must have
+// been done before anything is sent on the new ones.
 void RedisClient::answer_select() {
   std::int64_t database = 0;
   if (!parse_number(arg(1), database)) {
     answer_error("ERR value is not an integer or out of range");
-  } else if (database == static_cast<std::int64_t>(pool().config().redis_db)) {
-    answer("+OK\r\n");
-  } else {
+  } else if (database < 0 || database >= static_cast<std::int64_t>(pool().databases())) {
     answer_error("ERR DB index is out of range");
+  } else if (static_cast<std::uint32_t>(database) == database_ || is_silent()) {
+    database_ = static_cast<std::uint32_t>(database);
+    if (exclusive_) exclusive_->follow({"SELECT", arg(1)});
+    reply("+OK\r\n");
   }
 }
 
 void RedisClient::set_authenticated(bool authenticated) {
   authenticated_ = authenticated;
   parser_.set_trusted(authenticated);
-}
-
-// The dialects have their own connections to a server: what was sent on the old one must have been
-// done before anything is sent on the new one. False: this request has to be taken again later.
-bool RedisClient::may_switch_to(Dialect dialect) {
-  must_wait_ = dialect != dialect_ && has_unanswered();
-  return !must_wait_;
 }
 
 bool RedisClient::check_password(std::string_view user, std::string_view password) {
@@ -96,15 +162,15 @@ bool RedisClient::check_password(std::string_view user, std::string_view passwor
 }
 
 void RedisClient::answer_auth() {
-  if (parser_.argc() > 3) {
+  if (argc() > 3) {
     answer_error("ERR syntax error");
-  } else if (parser_.argc() == 2 && pool().config().redis_auth.empty()) {
+  } else if (argc() == 2 && pool().config().redis_auth.empty()) {
     answer_error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
-  } else if (check_password(parser_.argc() == 3 ? arg(1) : "default", arg(parser_.argc() - 1))) {
+  } else if (check_password(argc() == 3 ? arg(1) : "default", arg(argc() - 1))) {
     set_authenticated(true);
-    answer("+OK\r\n");
+    reply("+OK\r\n");
   } else {
     answer_error(kWrongPass);
   }
@@ -112,7 +178,7 @@ void RedisClient::answer_auth() {
 
 void RedisClient::answer_hello() {
   std::int64_t protocol = dialect_ == Dialect::resp3 ? 3 : 2;
-  if (parser_.argc() > 1 && !parse_number(arg(1), protocol)) {
+  if (argc() > 1 && !parse_number(arg(1), protocol)) {
     answer_error("ERR Protocol version is not an integer or out of range");
     return;
   }
@@ -122,8 +188,8 @@ void RedisClient::answer_hello() {
   }
   std::string_view name;
   bool allowed = authenticated_;
-  for (std::size_t i = 2; i < parser_.argc(); ++i) {
-    std::size_t left = parser_.argc() - 1 - i;
+  for (std::size_t i = 2; i < argc(); ++i) {
+    std::size_t left = argc() - 1 - i;
     if (equals_ignoring_case(arg(i), "auth") && left >= 2) {
       allowed = check_password(arg(i + 1), arg(i + 2));
       if (!allowed) {
@@ -150,8 +216,17 @@ void RedisClient::answer_hello() {
     return;
   }
   Dialect dialect = protocol == 3 ? Dialect::resp3 : Dialect::resp2;
-  if (!may_switch_to(dialect)) return;
+  // The dialects have their own connections to a server, as databases have.
+  if (dialect != dialect_) {
+    if (!is_silent()) return;
+    if (is_subscribed()) {
+      answer_error("ERR the protocol cannot be changed while there are subscriptions");
+      return;
+    }
+    if (exclusive_) exclusive_->follow({"HELLO", arg(1)});
+  }
   dialect_ = dialect;
+  update_plain();
   set_authenticated(true);
   if (!name.empty()) client_name_ = std::string(name);
   answer_hello_map();
@@ -177,44 +252,21 @@ void RedisClient::answer_hello_map() {
   pair("role", "master");
   resp::append_bulk(reply, "modules");
   resp::append_array_header(reply, 0);
-  answer(reply);
-}
-
-void RedisClient::answer_client() {
-  const redis::Command* exact = redis::find_subcommand(*redis::find_command("client"), arg(1));
-  if (exact == nullptr) {
-    answer_error(redis::unknown_subcommand_error(redis::Arguments(parser_, bytes_)));
-    return;
-  }
-  if (!exact->accepts(parser_.argc())) {
-    answer_error(redis::wrong_arity_error("client|" + std::string(exact->name)));
-    return;
-  }
-  if (parser_.argc() == 3 && equals_ignoring_case(arg(1), "setname")) {
-    if (!is_client_name(arg(2))) {
-      answer_error(kBadClientName);
-      return;
-    }
-    client_name_ = std::string(arg(2));
-    answer("+OK\r\n");
-  } else if (parser_.argc() == 2 && equals_ignoring_case(arg(1), "getname")) {
-    if (!client_name_.empty()) {
-      answer_bulk(client_name_);
-    } else {
-      answer(dialect_ == Dialect::resp3 ? "_\r\n" : "$-1\r\n");
-    }
-  } else if (parser_.argc() == 2 && equals_ignoring_case(arg(1), "id")) {
-    answer(":" + std::to_string(id()) + "\r\n");
-  } else {
-    refuse("concerns a connection that others share; only SETNAME, GETNAME and ID are answered");
-  }
+  this->reply(reply);
 }
 
 void RedisClient::answer_reset() {
-  if (!may_switch_to(Dialect::resp2)) return;
+  bool changes = dialect_ != Dialect::resp2 || database_ != pool().config().redis_db;
+  if ((changes || exclusive_ || subscriber_) && !is_silent()) return;
+  if (exclusive_) exclusive_->drop();
+  if (subscriber_) subscriber_->drop();
+  exclusive_.reset();
   dialect_ = Dialect::resp2;
+  database_ = pool().config().redis_db;
   client_name_.clear();
+  reply_mode_ = ReplyMode::on;
   set_authenticated(pool().config().redis_auth.empty());
+  update_plain();
   answer("+RESET\r\n");
 }
 

@@ -137,6 +137,7 @@ TEST_CASE("draining closes idle clients and lets busy ones finish") {
   busy.post({"GET", "a"});
   partial.send("*2\r\n$3\r\nGE");
   proxy.settle();
+  proxy.stop_listening();
   proxy.pool().drain();
   CHECK(idle.ended());
   CHECK(partial.ended());
@@ -164,6 +165,7 @@ TEST_CASE("draining answers all of a pipeline that was too long to take at once"
   }
   eager.send(pipeline);
   proxy.settle();
+  proxy.stop_listening();
   proxy.pool().drain();
   std::string got;
   for (int i = 0; i < 10; ++i) {
@@ -184,6 +186,7 @@ TEST_CASE("draining ends clients that left already, when their last request is a
   proxy.settle();
   gone.peer().reset();
   proxy.settle();
+  proxy.stop_listening();
   proxy.pool().drain();
   proxy.run_for(1000);
   CHECK(proxy.pool().is_drained());

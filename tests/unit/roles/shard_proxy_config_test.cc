@@ -102,7 +102,8 @@ TEST_CASE("a nutcracker.yml is read as it is") {
   CHECK(beta.listen.at(0).mode == 0666);
   CHECK(beta.servers.at(0).name == "10.0.0.1");
   CHECK(beta.servers.at(1).weight == 2);
-  CHECK(any_has(loaded.warnings, "auto_eject_hosts is read but not done yet"));
+  CHECK(loaded.pool(0).on_server_down == OnServerDown::rehash);
+  CHECK(beta.on_server_down == OnServerDown::error);
 }
 
 TEST_CASE("a nutcracker.yml whose pool lacks something is still read as pools") {
@@ -271,7 +272,7 @@ TEST_CASE("values that cannot work are refused with the reason") {
   };
   CHECK(any_has(errors_of("  hash_tag: \"{\"\n"), "hash_tag: \"{\" must be two characters"));
   CHECK(any_has(errors_of("  timeout: 0\n"), "timeout must be more than 0"));
-  CHECK(any_has(errors_of("  timeout: 600h\n"), "timeout must be more than 0 and at most 24h"));
+  CHECK(any_has(errors_of("  timeout: 600h\n"), "timeout must be more than 0 and at most 30m"));
   CHECK(any_has(errors_of("  connect_timeout: 0\n"), "connect_timeout must be more than 0"));
   CHECK(any_has(errors_of("  server_connections: 0\n"), "server_connections must be 1 to 1000"));
   CHECK(any_has(errors_of("  redis_db: 1\n"), "redis_auth and redis_db need protocol: redis"));
@@ -308,4 +309,110 @@ TEST_CASE("--explain says for each key and pool which server owns it and why") {
                 {{"explain", "k"}}) == "pool p  key k  (distribution random: any server)\n");
   std::string none;
   CHECK(load("", {{"server", "a:1"}}).config().answer(none) == std::nullopt);
+}
+
+TEST_CASE("the servers of a pool may come from a source instead of a list") {
+  Loaded flags = load("", {{"servers-from", "dns://cache.local:6379?weight=2"}});
+  CHECK(flags.errors.empty());
+  REQUIRE(flags.pool().servers_from.has_value());
+  CHECK(flags.pool().servers_from->target == "cache.local");
+  CHECK(flags.pool().protocol == Protocol::redis);
+  CHECK(flags.pool().servers.empty());
+  Loaded file = load("p:\n  listen: 127.0.0.1:1\n  servers_from: file:/etc/servers.txt\n");
+  CHECK(file.errors.empty());
+  CHECK(file.pool().servers_from->to_string() == "file:/etc/servers.txt");
+  CHECK(file.pool().protocol == Protocol::memcached);
+  CHECK(load("", {{"servers-from", "srv://_redis._tcp.a.b"}}).pool().protocol == Protocol::redis);
+  CHECK(load("", {{"servers-from", "srv://_mc._tcp.a.b"}}).pool().protocol == Protocol::memcached);
+  CHECK(load("", {{"servers-from", "dns://a:11211"}}).pool().protocol == Protocol::memcached);
+}
+
+TEST_CASE("a list of servers and a source exclude each other, and no source is none") {
+  CHECK(any_has(load("", {{"server", "a:1"}, {"servers-from", "dns://b:1"}}).errors,
+                "servers are listed and come from dns://b:1 as well"));
+  Loaded bad = load("p:\n  listen: 127.0.0.1:1\n  servers_from: dns://a\n");
+  CHECK(any_has(bad.errors, "n.yml:3:17:"));
+  CHECK(any_has(bad.errors, "the port is missing"));
+  CHECK(bad.errors.size() == 1);
+  CHECK(any_has(load("", {{"servers-from", ""}}).errors, "no server; give --server"));
+  CHECK(any_has(load(kNutcracker, {{"servers-from", "dns://a:1"}}).errors,
+                "but the file has `pools`"));
+}
+
+TEST_CASE("--stats-port is off by default, and on loopback unless an address says otherwise") {
+  struct Case {
+    std::string text;
+    std::string address;
+  };
+  CHECK_FALSE(load("", {{"server", "a:1"}}).config().stats_port.address.has_value());
+  CHECK_FALSE(
+      load("", {{"server", "a:1"}, {"stats-port", ""}}).config().stats_port.address.has_value());
+  const Case cases[] = {{"22222", "127.0.0.1:22222"},
+                        {":22222", "127.0.0.1:22222"},
+                        {"0.0.0.0:22222", "0.0.0.0:22222"},
+                        {"[::]:22222", "[::]:22222"},
+                        {"unix:/tmp/stats", "unix:/tmp/stats"}};
+  for (const Case& each : cases) {
+    CAPTURE(each.text);
+    Loaded loaded = load("", {{"server", "a:1"}, {"stats-port", each.text}});
+    CHECK(loaded.errors.empty());
+    REQUIRE(loaded.config().stats_port.address.has_value());
+    CHECK(loaded.config().stats_port.address->to_string() == each.address);
+  }
+  CHECK(any_has(load("", {{"server", "a:1"}, {"stats-port", "99999"}}).errors, "--stats-port"));
+  CHECK(
+      any_has(load("", {{"server", "a:1"}, {"listen", "127.0.0.1:5"}, {"stats-port", "5"}}).errors,
+              "--stats-port: 127.0.0.1:5 is used by"));
+}
+
+TEST_CASE("every option of a pool reloads but the one that a listening socket keeps") {
+  for (const Option& option : kPoolOptions) {
+    CAPTURE(option.name);
+    CHECK(((option.flags & kReload) != 0) == (option.name != "backlog"));
+  }
+}
+
+TEST_CASE("two pools have the same settings when every option is equal") {
+  PoolConfig a = load(kNutcracker).pool(0);
+  PoolConfig b = load(kNutcracker).pool(0);
+  b.name = "other";
+  CHECK(same_settings(a, b));
+  b.redis_auth = "new";
+  CHECK_FALSE(same_settings(a, b));
+  b = a;
+  b.servers.pop_back();
+  CHECK_FALSE(same_settings(a, b));
+  b = a;
+  b.servers_from = *ServerSource::parse("dns://a:1");
+  CHECK_FALSE(same_settings(a, b));
+}
+
+TEST_CASE("--explain cannot know the servers of a source, and says who does") {
+  Loaded loaded = load("", {{"servers-from", "dns://a:1"}, {"explain", "k"}});
+  std::string out;
+  CHECK(loaded.config().answer(out) == std::optional<int>(0));
+  CHECK(out ==
+        "pool default  key k  (only a running proxy knows the servers from dns://a:1: GET /explain "
+        "asks it)\n");
+}
+
+TEST_CASE("--diff loads the other configuration and reports on both") {
+  const std::string one = "p:\n  listen: 127.0.0.1:1\n  servers: [a:1]\n";
+  const std::string two = "p:\n  listen: 127.0.0.1:1\n  servers: [b:1]\n";
+  Loaded loaded = load(one, {{"diff", "other.yml"}});
+  std::vector<std::string> asked;
+  LoadOther load_other = [&](const std::string& path) -> Result<std::unique_ptr<RoleConfig>> {
+    asked.push_back(path);
+    if (asked.size() > 1) return fail(Errc::invalid, "broken");
+    return load(two).role;
+  };
+  std::string out;
+  CHECK(loaded.config().answer_with(load_other, out) == std::optional<int>(0));
+  CHECK(out.find("pool p: about 100.0 % of the keys move to another server\n") == 0);
+  CHECK(asked == std::vector<std::string>{"other.yml"});
+  std::string nothing;
+  CHECK(loaded.config().answer_with(load_other, nothing) != std::optional<int>(0));
+  CHECK(nothing.empty());
+  CHECK(load(one).config().answer_with(load_other, nothing) == std::nullopt);
+  CHECK(asked.size() == 2);
 }

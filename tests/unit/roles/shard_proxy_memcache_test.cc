@@ -340,11 +340,54 @@ TEST_CASE("a timed out memcached request fails alone, and so does a multi-get's 
 }
 
 TEST_CASE("stats whose reply has no end are kept off the shared connection") {
-  MemcacheWorld proxy(1);
+  for (std::uint32_t count : {1u, 2u}) {
+    MemcacheWorld proxy(count);
+    proxy.start();
+    TestClient& client = proxy.connect();
+    for (const char* line : {"stats sizes_enable\r\n", "stats  sizes_disable x\r\n"}) {
+      CHECK(client.ask(line) == "SERVER_ERROR not available through a shared connection\r\n");
+    }
+    CHECK(proxy.server(0).log.empty());
+  }
+}
+
+TEST_CASE("a quiet ma hides its answer when the key was there, the value too") {
+  MemcacheWorld proxy(2);
   proxy.start();
   TestClient& client = proxy.connect();
-  for (const char* line : {"stats sizes_enable\r\n", "stats  sizes_disable x\r\n"}) {
-    CHECK(client.ask(line) == "SERVER_ERROR not available through a shared connection\r\n");
+  MemcacheServer& server = proxy.server(proxy.owner_of("n"));
+  for (const char* answer : {"HD O1\r\n", "VA 1 O1\r\n5\r\n"}) {
+    server.special = [answer](const Words&) { return answer; };
+    CHECK(client.ask("ma n v O1 q\r\n").empty());
   }
-  CHECK(proxy.server(0).log.empty());
+  for (const char* answer : {"NF\r\n", "EX\r\n", "NS\r\n", "CLIENT_ERROR invalid flag\r\n"}) {
+    server.special = [answer](const Words&) { return answer; };
+    CHECK(client.ask("ma n v q\r\n") == answer);
+  }
+  CHECK(server.log.back() == "ma n v");
+}
+
+TEST_CASE("a quiet ma that may create its key asks first whether the key is there") {
+  MemcacheWorld proxy(4);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  MemcacheServer& server = proxy.server(proxy.owner_of("foo"));
+  std::string before = "EN\r\n";
+  std::string own = "VA 1\r\n5\r\n";
+  server.special = [&](const Words& words) { return words[0] == "me" ? before : own; };
+  CHECK(client.ask("ma foo N0 J5 v q\r\nmn\r\n") == own + "MN\r\n");
+  before = "ME foo exp=-1 la=0 cas=1 fetch=no cls=1 size=61\r\n";
+  CHECK(client.ask("ma foo N0 J5 v q\r\nmn\r\n") == "MN\r\n");
+  CHECK(client.ask("ma Zm9v N0 b q\r\nmn\r\n") == "MN\r\n");
+  own = "EX\r\n";
+  CHECK(client.ask("ma foo q N0 C7\r\nmn\r\n") == "EX\r\nMN\r\n");
+  CHECK(server.log == Lines{"me foo", "ma foo N0 J5 v", "me foo", "ma foo N0 J5 v", "me Zm9v b",
+                            "ma Zm9v N0 b", "me foo", "ma foo N0 C7"});
+  own = "HD\r\n";
+  CHECK(client.ask("ma foo N0\r\n") == "HD\r\n");
+  CHECK(server.log.back() == "ma foo N0");
+  server.hold();
+  client.send("ma foo N0 q\r\nmn\r\n");
+  proxy.run_for(1000);
+  CHECK(client.take().starts_with("SERVER_ERROR "));
 }

@@ -104,6 +104,8 @@ class LateDns final : public io::Dns {
   io::DnsHandler<io::DnsAddress>* handler_ = nullptr;
 };
 
+constexpr std::string_view kUnresolved = "-ERR a cannot resolve \"cache.local\" in time\r\n";
+
 }  // namespace
 
 TEST_CASE("an answer of DNS that comes after the connect timeout changes nothing") {
@@ -115,10 +117,10 @@ TEST_CASE("an answer of DNS that comes after the connect timeout changes nothing
   TestClient& client = proxy.connect();
   client.post({"GET", "a"});
   proxy.run_for(500);
-  CHECK(client.take() == "-ERR a connecting timed out\r\n");
+  CHECK(client.take() == kUnresolved);
   dns.answer(fail(Errc::timed_out, "resolve cache.local"));
   proxy.settle();
-  CHECK(client.command({"GET", "a"}) == "-ERR a connecting timed out\r\n");
+  CHECK(client.command({"GET", "a"}) == kUnresolved);
   CHECK(dns.questions == 1);
   proxy.run_for(1200);
   CHECK(dns.questions == 2);
@@ -131,4 +133,20 @@ TEST_CASE("an answer of DNS that comes after the connect timeout changes nothing
   proxy.settle();
   CHECK(client.command({"GET", "a"}) == "$-1\r\n");
   CHECK(proxy.server(0).at().attempts() == 1);
+}
+
+TEST_CASE("a resolver that is silent costs no connection that stands") {
+  RedisWorld proxy(1);
+  name_the_server(proxy);
+  proxy.config.server_connections = 2;
+  proxy.config.preconnect = true;
+  proxy.world.dns.set("cache.local", {{.ip = "10.0.0.1"}});
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.world.dns.set_silent("cache.local");
+  proxy.server(0).at().peer(0).reset();
+  proxy.run_for(60'000);
+  CHECK(proxy.server(0).at().peer(1).connected());
+  CHECK(proxy.logged("server.down") == 0);
+  CHECK(client.command({"GET", "a"}) == "$-1\r\n");
 }

@@ -5,6 +5,7 @@
 //   server.special = [](const Words& words) { ... };   // an answer of the test's own
 //   server.hold();  ...  server.release(1);            // replies keep their order per server
 //   CHECK(server.log == Lines{"GET a", "GET b"});      // the greeting is left out
+//   CHECK(server.session(1).watched.empty());          // of its second connection
 #pragma once
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,9 +85,15 @@ class FakeServer {
   virtual bool take_request(std::string& in, Words& words, std::string& line) = 0;
   virtual bool is_greeting(const Words& words) const = 0;
   virtual std::string execute(const Words& words) = 0;
+  /// The connection is closed.
+  virtual void forget(sim::SimPeer& peer) { (void)peer; }
+
+  sim::SimPeer* asking_ = nullptr;  ///< whose request is executed
 
  private:
   void feed(sim::SimPeer& peer) {
+    if (peer.ended()) forget(peer);
+    asking_ = &peer;
     std::string& in = input_[&peer];
     in += peer.take();
     Words words;
@@ -179,12 +187,64 @@ class RedisStore {
   }
 };
 
+/// A Redis with transactions, lists that can be waited for, and channels.
 class RedisServer final : public FakeServer {
  public:
+  /// What the server knows of one connection.
+  struct Session {
+    int id = 0;
+    bool resp3 = false;
+    std::string database = "0";
+    Lines log;  ///< what it was asked, in short
+    bool queuing = false;
+    bool spoiled = false;
+    std::vector<Words> queued;
+    std::map<std::string, std::string> watched;  ///< with the value that it had
+    Words waits;                                 ///< the blocking command
+    std::set<std::string> channels;
+    std::set<std::string> patterns;
+  };
+
   using FakeServer::FakeServer;
   RedisStore store;
+  std::map<std::string, std::deque<std::string>> lists;
   /// AUTH, HELLO and SELECT as they came, over all connections.
   Lines greetings;
+
+  /// Of its nth connection.
+  Session& session(std::size_t n) { return sessions_[&at().peer(n)]; }
+  std::size_t open() const { return sessions_.size(); }
+  /// Connections that wait in a blocking command.
+  std::size_t blocked() const {
+    return count([](const Session& s) { return !s.waits.empty(); });
+  }
+  std::size_t watching() const {
+    return count([](const Session& s) { return !s.watched.empty(); });
+  }
+  std::size_t subscribed(const std::string& channel) const {
+    return count([&channel](const Session& s) {
+      return s.channels.contains(channel) || s.patterns.contains(channel);
+    });
+  }
+  /// Those that wait get no element.
+  void time_out_blocked() {
+    for (auto& [peer, session] : sessions_) wake(*peer, session, "*-1\r\n");
+  }
+  std::size_t publish(const std::string& channel, const std::string& text) {
+    std::size_t receivers = 0;
+    for (auto& [peer, session] : sessions_) {
+      if (session.channels.contains(channel)) {
+        peer->send(message(session, {"message", channel, text}));
+        ++receivers;
+      }
+      for (const std::string& pattern : session.patterns) {
+        if (!channel.starts_with(pattern.substr(0, pattern.find('*')))) continue;
+        peer->send(message(session, {"pmessage", pattern, channel, text}));
+        ++receivers;
+      }
+    }
+    return receivers;
+  }
 
  protected:
   bool take_request(std::string& in, Words& words, std::string& line) override {
@@ -199,14 +259,143 @@ class RedisServer final : public FakeServer {
   bool is_greeting(const Words& words) const override {
     return words[0] == "AUTH" || words[0] == "HELLO" || words[0] == "SELECT";
   }
+  void forget(sim::SimPeer& peer) override { sessions_.erase(&peer); }
+
   std::string execute(const Words& words) override {
-    if (!is_greeting(words)) return store.execute(words);
-    greetings.push_back(joined(words));
-    if (words[0] != "HELLO") return "+OK\r\n";
-    bool resp3 = words.size() > 1 && words[1] == "3";
-    return (resp3 ? "%2\r\n" : "*4\r\n") + bulk("version") + bulk("7.0.15") + bulk("proto") +
-           (resp3 ? ":3\r\n" : ":2\r\n");
+    Session& session = sessions_[asking_];
+    if (session.id == 0) session.id = ++last_id_;
+    if (is_greeting(words)) return greet(session, words);
+    session.log.push_back(joined(words));
+    std::string name = lower(words[0]);
+    if (name == "multi" || name == "exec" || name == "discard" || name == "watch") {
+      return transact(session, words);
+    }
+    if (!session.queuing) return run(session, words);
+    const redis::Command* command = redis::find_command(name);
+    session.spoiled = session.spoiled || command == nullptr || !command->accepts(words.size());
+    if (session.spoiled) return store.execute(words);
+    session.queued.push_back(words);
+    return "+QUEUED\r\n";
   }
+
+ private:
+  template <class Is>
+  std::size_t count(Is is) const {
+    return static_cast<std::size_t>(std::count_if(
+        sessions_.begin(), sessions_.end(), [&is](const auto& each) { return is(each.second); }));
+  }
+  static std::string message(const Session& session, const Words& words) {
+    std::string text = redis_request(words);
+    if (session.resp3) text[0] = '>';
+    return text;
+  }
+  static void wake(sim::SimPeer& peer, Session& session, const std::string& reply) {
+    if (!session.waits.empty()) peer.send(reply);
+    session.waits.clear();
+  }
+  std::string greet(Session& session, const Words& words) {
+    greetings.push_back(joined(words));
+    if (words[0] == "SELECT") session.database = words[1];
+    if (words[0] != "HELLO") return "+OK\r\n";
+    session.resp3 = words.size() > 1 && words[1] == "3";
+    return (session.resp3 ? "%3\r\n" : "*6\r\n") + bulk("version") + bulk("7.0.15") +
+           bulk("proto") + (session.resp3 ? ":3\r\n" : ":2\r\n") + bulk("id") + ":" +
+           std::to_string(session.id) + "\r\n";
+  }
+  std::string transact(Session& session, const Words& words) {
+    std::string name = lower(words[0]);
+    if (name == "watch" && !session.queuing) {
+      for (std::size_t i = 1; i < words.size(); ++i) {
+        session.watched[words[i]] = store.execute({"GET", words[i]});
+      }
+      return "+OK\r\n";
+    }
+    if (name == "watch") return "-ERR WATCH inside MULTI is not allowed\r\n";
+    if (name == "multi" && session.queuing) return "-ERR MULTI calls can not be nested\r\n";
+    if (name == "multi") {
+      session.queuing = true;
+      return "+OK\r\n";
+    }
+    if (!session.queuing) return "-ERR " + words[0] + " without MULTI\r\n";
+    bool is_conflict = std::any_of(
+        session.watched.begin(), session.watched.end(),
+        [this](const auto& each) { return store.execute({"GET", each.first}) != each.second; });
+    bool is_spoiled = session.spoiled;
+    std::vector<Words> queued = std::exchange(session.queued, {});
+    session.watched.clear();
+    session.queuing = session.spoiled = false;
+    if (name == "discard") return "+OK\r\n";
+    if (is_spoiled) return "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    if (is_conflict) return session.resp3 ? "_\r\n" : "*-1\r\n";
+    std::string out;
+    resp::append_array_header(out, queued.size());
+    for (const Words& each : queued) out += run(session, each);
+    return out;
+  }
+  std::string run(Session& session, const Words& words) {
+    std::string name = lower(words[0]);
+    if (name == "unwatch") {
+      session.watched.clear();
+      return "+OK\r\n";
+    }
+    if (name == "wait") return ":0\r\n";
+    bool blocks = name == "blpop" || (name == "xread" && lower(words[1]) == "block");
+    if (blocks && name == "blpop") {
+      std::deque<std::string>& list = lists[words[1]];
+      if (!list.empty()) {
+        std::string element = list.front();
+        list.pop_front();
+        return redis_request({words[1], element});
+      }
+    }
+    if (blocks) {
+      session.waits = words;
+      return "";
+    }
+    if (name == "lpush" || name == "rpush") return push(words[1], words[2]);
+    if (name == "publish") return ":" + std::to_string(publish(words[1], words[2])) + "\r\n";
+    if (name == "client" && lower(words[1]) == "unblock") return unblock(words);
+    if (name.ends_with("subscribe")) return subscribe(session, words);
+    return store.execute(words);
+  }
+  std::string push(const std::string& key, const std::string& element) {
+    for (auto& [peer, session] : sessions_) {
+      if (session.waits.size() < 2 || session.waits[1] != key) continue;
+      wake(*peer, session, redis_request({key, element}));
+      return ":1\r\n";
+    }
+    lists[key].push_back(element);
+    return ":" + std::to_string(lists[key].size()) + "\r\n";
+  }
+  std::string unblock(const Words& words) {
+    for (auto& [peer, session] : sessions_) {
+      if (std::to_string(session.id) != words[2] || session.waits.empty()) continue;
+      bool is_error = words.size() > 3 && lower(words[3]) == "error";
+      wake(*peer, session,
+           is_error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n");
+      return ":1\r\n";
+    }
+    return ":0\r\n";
+  }
+  static std::string subscribe(Session& session, const Words& words) {
+    std::string name = lower(words[0]);
+    std::set<std::string>& names = name[0] == 'p' ? session.patterns : session.channels;
+    std::string out;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      if (name.find("unsub") != std::string::npos) {
+        names.erase(words[i]);
+      } else {
+        names.insert(words[i]);
+      }
+      std::size_t total = session.channels.size() + session.patterns.size();
+      out += (session.resp3 ? ">3\r\n" : "*3\r\n") + bulk(name) + bulk(words[i]) + ":" +
+             std::to_string(total) + "\r\n";
+    }
+    return out;
+  }
+
+  std::map<sim::SimPeer*, Session> sessions_;
+  int last_id_ = 100;
 };
 
 /// A memcached with values and flags 0. Its log shows each command line as it came.

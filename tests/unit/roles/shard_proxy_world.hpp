@@ -20,6 +20,7 @@
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "roles/shard_proxy/config.hpp"
+#include "roles/shard_proxy/front.hpp"
 #include "roles/shard_proxy/pool.hpp"
 #include "roles/shard_proxy/turn.hpp"
 #include "shard_proxy_servers.hpp"
@@ -69,6 +70,9 @@ class ProxyWorld {
     config.protocol = kIsRedis ? Protocol::redis : Protocol::memcached;
     config.distribution = Distribution::jump;
     config.hash = KeyHash::murmur;
+    config.server_failure_limit = 3;
+    config.fail_open_percent = 0;
+    config.learn_commands = false;
     config.listen.push_back(*Address::parse("127.0.0.1:1000"));
     for (std::uint32_t i = 0; i < servers; ++i) {
       std::string address = "10.0.0." + std::to_string(i + 1) + ":6379";
@@ -80,9 +84,13 @@ class ProxyWorld {
 
   void start() {
     services_ = std::make_unique<Services>(
-        Services{world.loop, world.network, *dns_, world.files, world.random, registry_, checks_, log_});
+        Services{world.loop, world.network, *dns_, world.files, world.random, registry_, checks_,
+                 log_});
     pool_ = std::make_unique<Pool>(*services_, config, turn_);
-    REQUIRE(pool_->start().has_value());
+    auto front = Front::open(*services_, config.listen.at(0), *pool_);
+    REQUIRE(front.has_value());
+    front_ = std::move(*front);
+    pool_->start();
     world.loop.settle();
   }
   /// Before start(): names come from here, not from the world's table.
@@ -95,8 +103,12 @@ class ProxyWorld {
   }
   Server& server(std::size_t i) { return *servers_.at(i); }
   Pool& pool() { return *pool_; }
+  void stop_listening() { front_.reset(); }
   /// Ends the proxy before the test's end, with whatever is under way.
-  void destroy_pool() { pool_.reset(); }
+  void destroy_pool() {
+    front_.reset();
+    pool_.reset();
+  }
 
   void run_for(std::uint64_t ms) { world.loop.run_for(ms); }
   void settle() { world.loop.settle(); }
@@ -160,6 +172,7 @@ class ProxyWorld {
   std::deque<TestClient> clients_;
   Turn turn_;
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Front> front_;
 };
 
 using RedisWorld = ProxyWorld<RedisServer>;

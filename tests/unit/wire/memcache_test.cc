@@ -106,7 +106,13 @@ TEST_CASE("well-formed requests are forwarded as they are") {
                                   "verbosity 1\r\n",
                                   "stats items\r\n",
                                   "quit\r\n",
-                                  "lru tune 1 2\r\n"}) {
+                                  "lru tune 1 2\r\n",
+                                  "slabs automove 1 x\r\n",
+                                  "lru_crawler crawl 1,2\r\n",
+                                  "lru_crawler enable\r\n",
+                                  "extstore item_size 5\r\n",
+                                  "refresh_certs\r\n",
+                                  "watch fetchers evictions\r\n"}) {
     CAPTURE(bytes);
     const Request request = parse(bytes + "get next\r\n");
     CHECK(request.progress == Progress::done);
@@ -147,6 +153,11 @@ TEST_CASE("noreply and the flag q are noticed and stripped") {
   CHECK(quiet("mg a q v\r\n") == "mg a v\r\n");
   CHECK(quiet("ms q 2 c q\r\nok\r\n") == "ms q 2 c\r\nok\r\n");
   CHECK(quiet("md a q\r\n") == "md a\r\n");
+  CHECK(quiet("lru mode flat noreply\r\n") == "lru mode flat\r\n");
+  CHECK(quiet("lru mode flat x noreply noreply\r\n") == "lru mode flat x\r\n");
+  CHECK(quiet("slabs automove 1 noreply\r\n") == "slabs automove 1\r\n");
+  CHECK(quiet("slabs automove noreply\r\n") == "slabs automove\r\n");
+  CHECK(quiet("extstore item_size 5 noreply\r\n") == "extstore item_size 5\r\n");
   CHECK(!parse("mn q\r\n").quiet);
   CHECK(!parse("get noreply\r\n").quiet);
   CHECK(!parse("delete noreply\r\n").quiet);
@@ -204,6 +215,18 @@ TEST_CASE("a wrong number of words is ERROR, whatever the last one says") {
                            "cache_memlimit",
                            "cache_memlimit x",
                            "lru",
+                           "lru_crawler",
+                           "lru_crawler frob",
+                           "lru_crawler enable x",
+                           "lru_crawler enable noreply",
+                           "lru_crawler sleep 100 noreply",
+                           "lru_crawler metadump",
+                           "slabs",
+                           "slabs noreply",
+                           "slabs reassign 1 2 noreply",
+                           "watch frob",
+                           "watch fetchers frob",
+                           "watch FETCHERS",
                            "extstore"}) {
     CAPTURE(line);
     CHECK(error_of(line) == "ERROR");
@@ -262,10 +285,33 @@ TEST_CASE("a last word noreply silences complaints about its line") {
        {"set " + kLongKey + " 0 0 2 noreply", std::string("set a 0 0 x noreply"),
         std::string("set a 0 0 noreply"), std::string("incr a noreply"),
         std::string("touch a x noreply"), std::string("delete a 1 noreply"),
-        std::string("verbosity noreply"), std::string("flush_all abc noreply")}) {
+        std::string("verbosity noreply"), std::string("flush_all abc noreply"),
+        std::string("lru noreply"), std::string("lru noreply noreply"),
+        std::string("extstore noreply"), std::string("watch noreply"),
+        std::string("watch fetchers noreply")}) {
     CAPTURE(line);
     CHECK(error_of(line) == "(silence)");
   }
+}
+
+TEST_CASE("lru_crawler and slabs complain even with noreply") {
+  CHECK(error_of("lru_crawler sleep noreply") == kBadFormat);
+  CHECK(error_of("lru_crawler tocrawl noreply") == kBadFormat);
+  CHECK(error_of("lru_crawler crawl noreply") == "BADCLASS invalid class id");
+  CHECK(error_of("lru_crawler metadump noreply") == "BADCLASS invalid class id");
+  CHECK(error_of("slabs reassign 1 noreply") == kBadFormat);
+}
+
+TEST_CASE("commands about a whole server are told apart by what their answer is") {
+  CHECK(parse("lru_crawler metadump all\r\n").command == Command::dump);
+  CHECK(parse("lru_crawler mgdump 1\r\n").command == Command::dump);
+  CHECK(parse("lru_crawler crawl all\r\n").command == Command::admin);
+  CHECK(parse("slabs reassign 1 2\r\n").command == Command::admin);
+  CHECK(parse("watch\r\n").command == Command::watch);
+  const Request certs = parse("refresh_certs  now noreply\r\n");
+  CHECK(certs.command == Command::admin);
+  CHECK(!certs.quiet);
+  CHECK(certs.forward == "refresh_certs\r\n");
 }
 
 TEST_CASE("meta commands complain even when quiet") {
