@@ -104,11 +104,16 @@ def test_b4_a_request_that_times_out_fails_alone(start):
 
 REDIS_SURPRISES = [b"ECHO x\r\n", b"SELECT 0\r\n", b"HELLO\r\n", b"CLIENT GETNAME\r\n",
                    b"CLIENT LIST\r\n", b"INFO\r\n", b"TIME\r\n", b"PING x\r\n", b"GET\r\n",
-                   b"NONSENSE\r\n", b"MULTI\r\n", b"SUBSCRIBE x\r\n", b"BLPOP x 0\r\n",
+                   b"NONSENSE\r\n", b"MULTI\r\n", b"SUBSCRIBE x\r\n", b"BLPOP x 0.1\r\n",
                    b"MONITOR\r\n", b"KEYS *\r\n", b"SCAN 0\r\n", b"CONFIG GET *\r\n",
-                   b"SELECT 1\r\n", b"WATCH k\r\n",
-                   b"SYNC\r\n", b"PSYNC ? -1\r\n", b"CLIENT REPLY OFF\r\n",
-                   b"CLIENT PAUSE 9999\r\n"]
+                   b"SELECT 1\r\n", b"WATCH k\r\n", b"WAIT 0 10\r\n",
+                   b"SYNC\r\n", b"PSYNC ? -1\r\n", b"CLIENT PAUSE 1 WRITE\r\n"]
+# What the next GET k gets, as from one server, where that is not the value.
+AFTER_SURPRISE = {
+    b"MULTI\r\n": b"QUEUED",
+    b"SELECT 1\r\n": None,
+    b"SUBSCRIBE x\r\n": "ERR Can't execute 'get'",
+}
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -131,7 +136,24 @@ def survives(proxy, surprise):
         assert client.reply() == b"v"
         _, answer = timed(client.reply)
         assert not isinstance(answer, OSError)
-        assert client.reply() == b"v"
+        expected = AFTER_SURPRISE.get(surprise, b"v")
+        if isinstance(expected, str):
+            with pytest.raises(Redis.Failed, match=expected):
+                client.reply()
+        else:
+            assert client.reply() == expected
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("surprise", [b"BLPOP x 0\r\n", b"CLIENT REPLY OFF\r\n"])
+def test_b5_a_client_that_is_silent_from_now_on_is_silent_alone(redis_pools, surprise, count):
+    with Redis(redis_pools[count].port) as silent, Redis(redis_pools[count].port) as other:
+        assert silent.ask("SET", "k", "v") == b"OK"
+        silent.socket.sendall(surprise + b"GET k\r\n")
+        assert other.ask("GET", "k") == b"v"
+        silent.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            silent.socket.recv(1)
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +201,11 @@ def test_b6_commands_with_keys_on_several_servers_are_right_or_refused(start):
         assert client.ask("MGET", *keys) == [key.encode() for key in keys]
         assert client.ask("SINTER", "set" + keys[0], "set" + keys[1]) == [b"shared"]
         assert client.ask("PFCOUNT", "hll" + keys[0], "hll" + keys[1]) == 2
-        for words in (["SINTER", *["set" + key for key in keys]],
+        assert client.ask("SINTER", *["set" + key for key in keys]) == [b"shared"]
+        assert client.ask("PFCOUNT", *["hll" + key for key in keys]) == 8
+        for words in (["SINTERSTORE", *["set" + key for key in keys]],
                       ["SUNIONSTORE", *["set" + key for key in keys]],
-                      ["PFCOUNT", *["hll" + key for key in keys]],
+                      ["PFMERGE", *["hll" + key for key in keys]],
                       ["MSETNX", *[word for key in keys for word in (key, "x")]],
                       ["SMOVE", "set" + a, "set" + b, "shared"], ["RENAME", a, b], ["COPY", a, b],
                       ["BITOP", "AND", *keys], ["ZUNION", "8", *keys],

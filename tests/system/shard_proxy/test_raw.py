@@ -26,16 +26,10 @@ DIFFERENCES = {
     "memcached": {
         "CR inside": NO_CONTROL_BYTES,
         "CR in a key to store": NO_CONTROL_BYTES,
-        "quiet ma with its value": ("STORED\r\nVA 1\r\n6\r\nMN\r\n",
-                                    "1.6.18 hides the value that v asks for unless it was created;"
-                                    " the proxy shows it always"),
         "line of 2100 bytes": (None, "longer than 2048 bytes: the server closes unless the line end"
                                " came in the same piece, the proxy always"),
     },
-    "redis": {
-        "function list": ("-ERR 'FUNCTION' concerns every server of the pool, and their answers are"
-                          " not merged yet\r\n", "with several servers; with one it is equal"),
-    },
+    "redis": {},
 }
 # A connection's number is nobody else's.
 VARYING = re.compile(rb"(\$2\r\nid\r\n:)\d+")
