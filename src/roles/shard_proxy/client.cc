@@ -51,7 +51,7 @@ bool Client::may_parse() const {
 // Returns how many bytes are done with; the rest belongs to a request that is not whole.
 std::size_t Client::parse_some(std::string_view bytes) {
   std::size_t at = 0;
-  while (at < bytes.size() && !closed_) {
+  while (at < bytes.size() && !closed_ && !closing_) {
     if (discard_ > 0) {
       std::size_t gone = std::min(discard_, bytes.size() - at);
       discard_ -= gone;

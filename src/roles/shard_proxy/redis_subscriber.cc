@@ -38,7 +38,10 @@ RedisSubscriber::RedisSubscriber(RedisClient& client)
     : client_(client),
       retry_timer_(
           client.pool().timers(),
-          [](void* self) { static_cast<RedisSubscriber*>(self)->reconcile(); }, this) {}
+          [](void* self) { static_cast<RedisSubscriber*>(self)->reconcile(); }, this),
+      patience_(
+          client.pool().timers(),
+          [](void* self) { static_cast<RedisSubscriber*>(self)->on_patience_end(); }, this) {}
 
 RedisSubscriber::~RedisSubscriber() = default;
 
@@ -98,13 +101,14 @@ std::string RedisSubscriber::confirmation_text(Kind kind, bool subscribes,
 // One answer of the client's, in its place among the others; told when all servers have answered.
 void RedisSubscriber::ask(Kind kind, const std::string& name, bool subscribes,
                           const Expected& confirmation) {
-  std::vector<Upstream*> servers = carriers(kind, name);
+  std::vector<std::uint32_t> servers = carriers(kind, name);
   confirmation->slot = client_.open_slot(client_.filter_now());
   confirmation->missing = static_cast<std::uint32_t>(servers.size()) + 1;
   ++unconfirmed_;
-  for (Upstream* upstream : servers) {
+  for (std::uint32_t server : servers) {
     std::string why_not;
-    Feed* feed = subscribes ? open_feed(*upstream, why_not) : feed_of(*upstream);
+    Upstream& upstream = client_.pool().upstream(server);
+    Feed* feed = subscribes ? open_feed(upstream, why_not) : feed_of(upstream);
     if (feed != nullptr && (subscribes || feed->names.contains({kind, name}))) {
       send(*feed, kind, name, subscribes, confirmation);
     } else {
@@ -117,15 +121,13 @@ void RedisSubscriber::ask(Kind kind, const std::string& name, bool subscribes,
          is_nowhere ? "-ERR the pool has no servers\r\n" : "");
 }
 
-std::vector<Upstream*> RedisSubscriber::carriers(Kind kind, std::string_view name) {
+std::vector<std::uint32_t> RedisSubscriber::carriers(Kind kind, std::string_view name) {
   Pool& pool = client_.pool();
-  std::vector<Upstream*> servers;
+  std::vector<std::uint32_t> servers;
   bool is_everywhere =
       kind == Kind::pattern || (kind == Kind::channel && name.starts_with("__key"));
-  for (std::uint32_t i = 0; is_everywhere && i < pool.servers(); ++i) {
-    servers.push_back(&pool.upstream(i));
-  }
-  if (!is_everywhere && pool.servers() > 0) servers.push_back(&pool.upstream(pool.server_of(name)));
+  for (std::uint32_t i = 0; is_everywhere && i < pool.servers(); ++i) servers.push_back(i);
+  if (!is_everywhere && pool.servers() > 0) servers.push_back(pool.server_of(name));
   return servers;
 }
 
@@ -170,8 +172,30 @@ void RedisSubscriber::send(Feed& feed, Kind kind, const std::string& name, bool 
   } else {
     feed.names.erase({kind, name});
   }
+  std::uint64_t now_ms = client_.pool().now_ms();
+  if (feed.expected.empty()) feed.owes_since_ms = now_ms;
   feed.expected.push_back(std::move(expected));
   feed.link->send(request);
+  auto timeout = static_cast<std::uint64_t>(client_.pool().config().timeout.count());
+  if (!patience_.armed()) patience_.arm_at(now_ms + timeout);
+}
+
+void RedisSubscriber::on_patience_end() {
+  std::uint64_t now_ms = client_.pool().now_ms();
+  auto timeout = static_cast<std::uint64_t>(client_.pool().config().timeout.count());
+  std::vector<PrivateLink*> silent;
+  std::uint64_t next_ms = TimerQueue::kNever;
+  for (auto& feed : feeds_) {
+    if (feed->expected.empty()) continue;
+    std::uint64_t due_ms = feed->owes_since_ms + timeout;
+    if (due_ms <= now_ms) {
+      silent.push_back(feed->link.get());
+    } else {
+      next_ms = std::min(next_ms, due_ms);
+    }
+  }
+  patience_.arm_at(next_ms);
+  for (PrivateLink* link : silent) link->give_up("timed out");
 }
 
 void RedisSubscriber::on_private_push(PrivateLink& link, std::string_view push) {
@@ -188,6 +212,7 @@ void RedisSubscriber::on_private_push(PrivateLink& link, std::string_view push) 
   if (feed.expected.empty()) return;
   Expected expected = std::move(feed.expected.front());
   feed.expected.pop_front();
+  feed.owes_since_ms = client_.pool().now_ms();
   if (!expected) {
     retry_ms_ = 0;  // made anew
   } else {
@@ -249,32 +274,37 @@ void RedisSubscriber::servers_changed() {
 
 // Each name on the feeds of its servers, and on no other.
 void RedisSubscriber::reconcile() {
-  bool is_whole = true;
-  std::map<Upstream*, std::set<std::pair<Kind, std::string>>> wanted;
+  Pool& pool = client_.pool();
+  using Names = std::set<std::pair<Kind, std::string>>;
+  std::vector<Names> wanted(pool.servers());
   for (std::size_t kind = 0; kind < kKinds; ++kind) {
     for (const std::string& name : names_[kind]) {
-      for (Upstream* server : carriers(static_cast<Kind>(kind), name)) {
-        wanted[server].emplace(static_cast<Kind>(kind), name);
+      for (std::uint32_t server : carriers(static_cast<Kind>(kind), name)) {
+        if (server < wanted.size()) wanted[server].emplace(static_cast<Kind>(kind), name);
       }
     }
   }
-  for (auto& [upstream, names] : wanted) {
+  bool is_whole = true;
+  std::vector<Feed*> kept;
+  for (std::uint32_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].empty()) continue;
     std::string why_not;
-    Feed* feed = open_feed(*upstream, why_not);
+    Feed* feed = open_feed(pool.upstream(i), why_not);
     is_whole = is_whole && feed != nullptr;
-    for (const auto& [kind, name] : names) {
-      if (feed != nullptr && !feed->names.contains({kind, name})) {
-        send(*feed, kind, name, true, nullptr);
-      }
+    if (feed == nullptr) continue;
+    kept.push_back(feed);
+    for (const auto& [kind, name] : wanted[i]) {
+      if (!feed->names.contains({kind, name})) send(*feed, kind, name, true, nullptr);
+    }
+    for (const auto& [kind, name] : Names(feed->names)) {
+      if (!wanted[i].contains({kind, name})) send(*feed, kind, name, false, nullptr);
     }
   }
   for (auto& feed : feeds_) {
-    const auto& stays = wanted[feed->upstream];
-    for (const auto& [kind, name] : std::set<std::pair<Kind, std::string>>(feed->names)) {
-      if (!stays.contains({kind, name})) send(*feed, kind, name, false, nullptr);
-    }
+    if (std::count(kept.begin(), kept.end(), feed.get()) > 0) continue;
+    for (const auto& [kind, name] : Names(feed->names)) send(*feed, kind, name, false, nullptr);
   }
-  if (!is_whole) retry_later();
+  if (!is_whole && total() > 0) retry_later();
 }
 
 void RedisSubscriber::close_idle_feeds() {
@@ -292,6 +322,7 @@ void RedisSubscriber::close(Feed& feed) {
 
 void RedisSubscriber::drop() {
   retry_timer_.cancel();
+  patience_.cancel();
   for (auto& set : names_) set.clear();
   for (auto& feed : std::exchange(feeds_, {})) {
     close(*feed);

@@ -7,12 +7,12 @@
 //
 // A server that fails takes its feed with it: the others go on, and the lost one is opened and
 // subscribed anew after a pause that grows from kRetryMs to kMaxRetryMs. What was published in
-// between is lost, as it is for a client that reconnects by itself; a line in the log tells.
+// between is lost, as it is for a client that reconnects by itself; a line in the log tells. One
+// that does not confirm within the pool's timeout has failed.
 #pragma once
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -67,14 +67,15 @@ class RedisSubscriber final : private PrivateLink::Owner {
   struct Feed {
     Upstream* upstream;
     std::unique_ptr<PrivateLink> link;
-    std::deque<Expected> expected;  ///< an answer each; null when nobody waits for it
+    std::deque<Expected> expected;    ///< an answer each; null when nobody waits for it
+    std::uint64_t owes_since_ms = 0;  ///< the last answer came, or the first question went
     std::set<std::pair<Kind, std::string>> names;
   };
 
   std::set<std::string, std::less<>>& names(Kind kind) {
     return names_[static_cast<std::size_t>(kind)];
   }
-  std::vector<Upstream*> carriers(Kind kind, std::string_view name);
+  std::vector<std::uint32_t> carriers(Kind kind, std::string_view name);
   void ask(Kind kind, const std::string& name, bool subscribes, const Expected& confirmation);
   Feed* feed_of(const Upstream& upstream);
   Feed* open_feed(Upstream& upstream, std::string& why_not);
@@ -83,6 +84,7 @@ class RedisSubscriber final : private PrivateLink::Owner {
   std::string confirmation_text(Kind kind, bool subscribes, const std::string* name) const;
   void reconcile();
   void retry_later();
+  void on_patience_end();
   void close(Feed& feed);
   void close_idle_feeds();
 
@@ -96,6 +98,7 @@ class RedisSubscriber final : private PrivateLink::Owner {
   std::size_t unconfirmed_ = 0;
   Timer retry_timer_;
   std::uint64_t retry_ms_ = 0;
+  Timer patience_;  ///< armed while a server owes a confirmation
 };
 
 }  // namespace consort::shard_proxy

@@ -1,6 +1,7 @@
 #include "roles/shard_proxy/upstream.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace consort::shard_proxy {
 namespace {
@@ -106,7 +107,12 @@ void Upstream::on_link_changed(Link& link, const std::string& why) {
   }
   is_stale_ = false;
   if (is_retired_) return;
-  if (state_ == State::up) return;
+  bool is_new_version = std::exchange(is_new_version_, false);
+  if (state_ == State::up) {
+    // It restarted while nobody asked.
+    if (is_new_version) watcher_.on_server_changed();
+    return;
+  }
   state_ = State::up;
   reason_.clear();
   changed_ms_ = context_.services.loop.now_ms();

@@ -80,7 +80,10 @@ class Upstream final : public Mortal {
   std::uint64_t changed_ms() const { return changed_ms_; }
   /// As the server itself told in its greeting; empty until then.
   const std::string& version() const { return version_; }
-  void set_version(std::string version) { version_ = std::move(version); }
+  void set_version(std::string version) {
+    is_new_version_ = version != version_;
+    version_ = std::move(version);
+  }
   /// True until the first greeting after an ejection when the pool flushes who returns.
   bool must_flush() const { return is_stale_ && context_.config.flush_on_return; }
   /// Takes over that duty from an object for the same server.
@@ -139,6 +142,7 @@ class Upstream final : public Mortal {
   Watcher& watcher_;
   UpstreamMetrics metrics_;
   std::string version_;
+  bool is_new_version_ = false;   ///< and the watcher has not been told
   std::vector<LaneLinks> lanes_;  ///< the prober's comes first
   State state_ = State::unknown;
   bool is_ejected_ = false;

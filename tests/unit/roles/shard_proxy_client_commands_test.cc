@@ -109,8 +109,11 @@ TEST_CASE("CLIENT KILL ends those that are meant and no others") {
   CHECK(me.command({"CLIENT", "KILL", "TYPE", "normal"}) == ":1\r\n");
   CHECK(clients[3]->ended());
   CHECK(proxy.clients() == 1);
-  CHECK(me.command({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}) == ":1\r\n");
+  // What it sent behind is not done.
+  CHECK(me.ask(redis_request({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}) +
+               redis_request({"SET", "after", "x"})) == ":1\r\n");
   CHECK(me.ended());
+  CHECK_FALSE(proxy.server(0).store.data.contains("after"));
 }
 
 TEST_CASE("CLIENT KILL ends a client with requests under way, and nobody else notices") {

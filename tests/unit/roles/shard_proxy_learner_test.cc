@@ -101,6 +101,25 @@ TEST_CASE("a version is asked for its commands once, another version again") {
   CHECK(client.command({"CLIENT", "LIST", "ID", "2"}).find("cmd=json.get ") != std::string::npos);
 }
 
+TEST_CASE("a server that restarts while nobody asks is asked for its new version's commands") {
+  RedisWorld proxy(1);
+  proxy.config.learn_commands = true;
+  std::string version = "7.0.15";
+  proxy.server(0).special = [&version](const Words& words) -> std::optional<std::string> {
+    if (words[0] == "COMMAND") return reply_with_module();
+    if (words[0] == "HELLO") return "*2\r\n" + bulk("version") + bulk(version);
+    return std::nullopt;
+  };
+  proxy.start();
+  proxy.run_for(5'000);
+  CHECK(asked(proxy, 0) == 1);
+  version = "7.2.0";
+  proxy.server(0).peer().close();
+  proxy.run_for(5'000);
+  CHECK(asked(proxy, 0) == 2);
+  CHECK(proxy.logged("server.down") == 0);
+}
+
 TEST_CASE("a server that refuses COMMAND is served by the built-in table") {
   RedisWorld proxy(2);
   proxy.config.learn_commands = true;

@@ -354,3 +354,18 @@ TEST_CASE("SUBSCRIBE needs a name") {
         "-ERR wrong number of arguments for 'subscribe' command\r\n");
   CHECK(client.command({"GET", "a"}) == "$-1\r\n");
 }
+
+TEST_CASE("a server that never confirms is given up after the timeout") {
+  RedisWorld proxy(4);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  std::string channel = proxy.key_on(2);
+  proxy.server(2).hold();
+  client.post({"SUBSCRIBE", channel});
+  proxy.run_for(999);
+  CHECK(client.take().empty());
+  proxy.run_for(2);
+  CHECK(client.take() == "-ERR c timed out\r\n");
+  CHECK(client.command({"PING"}) == "+PONG\r\n");
+  CHECK(proxy.pool().private_links().open() == 0);
+}
