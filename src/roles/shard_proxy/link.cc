@@ -16,7 +16,15 @@ Link::Link(Upstream& upstream, Lane lane)
           [](void* self) { static_cast<Link*>(self)->on_timer(); }, this) {}
 
 Link::~Link() {
+  upstream_.metrics().in_flight.add(-noted_in_flight_);
   turn_.forget(*this);
+}
+
+// Once per turn and direction, not per request.
+void Link::note_in_flight() {
+  auto now = static_cast<std::int64_t>(in_flight());
+  upstream_.metrics().in_flight.add(now - noted_in_flight_);
+  noted_in_flight_ = now;
 }
 
 std::uint64_t Link::now_ms() const {
@@ -74,6 +82,7 @@ void Link::write_soon() {
 
 void Link::flush() {
   write_pending_ = false;
+  note_in_flight();
   if (out_.empty() || !stream_) return;
   auto written = stream_->try_write(out_.view());
   if (!written) {
@@ -119,6 +128,7 @@ void Link::on_data(std::string_view bytes) {
     deliver(part, step.last);
   }
   if (reply_under_way_) hold_back_for_receiver();
+  note_in_flight();
 }
 
 Link::Step Link::scan(std::string_view bytes) {
@@ -274,6 +284,7 @@ void Link::lost(std::string reason) {
   has_failed_ = true;
   last_reason_ = std::move(reason);
   fail_everything();
+  note_in_flight();
   upstream_.on_link_changed(*this, last_reason_);
 }
 

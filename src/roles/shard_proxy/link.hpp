@@ -107,6 +107,7 @@ class Link final : public io::StreamHandler,
   void lost(std::string reason);
   void close_idle();
   void fail_everything();
+  void note_in_flight();
   void push(std::string_view request, Slot slot);
   void deliver(std::string_view bytes, bool last);
   Step scan(std::string_view bytes);
@@ -136,7 +137,8 @@ class Link final : public io::StreamHandler,
   std::unique_ptr<io::Stream> stream_;
   ByteQueue out_;
   SequenceQueue<Slot> slots_;
-  std::uint32_t late_ = 0;  ///< slots at the front that have been answered with a timeout
+  std::int64_t noted_in_flight_ = 0;  ///< as the server's gauge knows it
+  std::uint32_t late_ = 0;            ///< slots at the front that have been answered with a timeout
   ByteQueue held_bytes_;
   SequenceQueue<Held> held_;
   resp::ReplyScanner resp_;

@@ -44,6 +44,9 @@ UpstreamMetrics::UpstreamMetrics(Registry& registry, const std::string& pool,
       latency(registry.histogram("consort_shard_latency_seconds",
                                  "From a request's arrival to the end of its reply.",
                                  {{"pool", pool}, {"server", server}})),
+      in_flight(registry.gauge("consort_shard_in_flight_requests",
+                               "Requests that wait for a server's reply on shared connections.",
+                               {{"pool", pool}, {"server", server}})),
       up(registry.gauge("consort_shard_server_up", "1 while a server answers.",
                         {{"pool", pool}, {"server", server}})) {}
 

@@ -44,6 +44,7 @@ struct UpstreamMetrics {
   Counter& bytes_sent;
   Counter& bytes_received;
   LatencyHistogram& latency;
+  Gauge& in_flight;
   Gauge& up;
 };
 

@@ -83,9 +83,8 @@ class ProxyWorld {
   }
 
   void start() {
-    services_ = std::make_unique<Services>(
-        Services{world.loop, world.network, *dns_, world.files, world.random, registry_, checks_,
-                 log_});
+    services_ = std::make_unique<Services>(Services{world.loop, world.network, *dns_, world.files,
+                                                    world.random, registry_, checks_, log_});
     pool_ = std::make_unique<Pool>(*services_, config, turn_);
     auto front = Front::open(*services_, config.listen.at(0), *pool_);
     REQUIRE(front.has_value());
@@ -139,6 +138,17 @@ class ProxyWorld {
   }
   Counter& pool_counter(std::string_view name) {
     return registry_.counter(name, "", {{"pool", "pool"}});
+  }
+  Counter& command_counter(const std::string& command) {
+    return registry_.counter("consort_commands_total", "",
+                             {{"pool", "pool"}, {"command", command}});
+  }
+  Gauge& server_gauge(std::string_view name, const std::string& server) {
+    return registry_.gauge(name, "", {{"pool", "pool"}, {"server", server}});
+  }
+  LatencyHistogram& latency(const std::string& server) {
+    return registry_.histogram("consort_shard_latency_seconds", "",
+                               {{"pool", "pool"}, {"server", server}});
   }
   /// Clients that the pool still knows.
   std::int64_t clients() {
