@@ -37,14 +37,28 @@ void Client::on_data(std::string_view bytes) {
     if (!closed_ && !closing_) in_.append(bytes.substr(used));
   } else {
     in_.append(bytes);
-    if (!paused_) in_.consume(parse_some(in_.view()));
-    if (paused_ && in_.size() > kHighWater && stream_) stream_->pause_reading();
+    if (!paused_) parse_input();
   }
+  if (paused_ && in_.size() > kHighWater && stream_) hold_input_back();
   if (in_.size() > kMaxRequestBytes) close("its request is larger than 576 MiB");
 }
 
+void Client::parse_input() {
+  std::size_t used = parse_some(in_.view());
+  if (!closed_) in_.consume(used);
+}
+
+// Who waits in BLPOP must be read, or its end would not be noticed.
+void Client::hold_input_back() {
+  if (is_blocked()) {
+    close("it sent more than 1 MiB behind a request that waits");
+  } else {
+    stream_->pause_reading();
+  }
+}
+
 bool Client::may_parse() const {
-  std::size_t kept = out_.size() + stored_bytes_ + gathered_bytes_;
+  std::size_t kept = out_.size() + stored_bytes_ + gathered_bytes_ + private_unsent_bytes();
   return slots_.size() < kMaxPipelined && kept <= kHighWater;
 }
 
@@ -87,7 +101,7 @@ void Client::pause() {
 
 void Client::resume_parsing() {
   paused_ = wants_silence_ = false;
-  if (!closing_) in_.consume(parse_some(in_.view()));
+  if (!closing_) parse_input();
   if (is_last_input_ && !paused_) closing_ = true;
   if (!paused_ && stream_) stream_->resume_reading();
 }
@@ -233,7 +247,7 @@ void Client::fill_slot(std::uint32_t tag, std::string_view bytes, bool last) {
   if (is_front && slot.filter == kUnfiltered && slot.length == 0 && !slot.pieces) {
     out_.append(bytes);
     slot.started = true;
-  } else {
+  } else if (slot.filter == kUnfiltered || !hides_all(slot.filter)) {
     store(slot, bytes);
   }
   if (last) {
@@ -370,7 +384,8 @@ void Client::flush() {
     }
   }
   if (!waiting_.empty()) wake_sources();
-  bool has_room = out_.size() <= kLowWater && slots_.size() < kMaxPipelined / 2;
+  bool has_room = out_.size() <= kLowWater && slots_.size() < kMaxPipelined / 2 &&
+                  private_unsent_bytes() <= kLowWater;
   if (paused_ && has_room && (!wants_silence_ || slots_.empty())) resume_parsing();
   if (closing_ && !closed_ && !has_work()) close("");
 }

@@ -108,6 +108,8 @@ class Client : public io::StreamHandler, public ReplySink, public Writer {
   virtual std::string failure_reply(const Failure& failure) const = 0;
   /// What is left of a reply that must not pass unseen (noreply and the like); may be empty.
   virtual std::string_view filter(std::uint8_t kind, std::string_view reply) const = 0;
+  /// True when nothing is ever left of a reply, so that it need not be kept.
+  virtual bool hides_all(std::uint8_t kind) const = 0;
   /// True when a failure of ours must not be told to a request filtered by `kind`.
   virtual bool keeps_failures(std::uint8_t kind) const = 0;
 
@@ -135,6 +137,10 @@ class Client : public io::StreamHandler, public ReplySink, public Writer {
   void push(std::string_view message, bool in_order);
   /// Its reply may never come: when it is gone nobody waits for that.
   virtual bool is_blocked() const { return false; }
+  /// What it has sent is still taken, and it is closed then.
+  bool is_leaving() const { return is_last_input_ || closing_; }
+  /// Bytes on connections of its own that their servers have not taken.
+  virtual std::size_t private_unsent_bytes() const { return 0; }
   /// The connection has ended: give up what is held for it.
   virtual void on_closed() {}
   /// Ties a gathering to the slot it will fill. Adopt first, then send its parts: a part may fail
@@ -162,6 +168,8 @@ class Client : public io::StreamHandler, public ReplySink, public Writer {
   };
 
   std::size_t parse_some(std::string_view bytes);
+  void parse_input();
+  void hold_input_back();
   bool may_parse() const;
   void resume_parsing();
   void fill_slot(std::uint32_t tag, std::string_view bytes, bool last);

@@ -25,6 +25,11 @@ std::string_view value_after(std::string_view reply, std::string_view name) {
 
 }  // namespace
 
+std::string why_it_ended(const Error& why) {
+  if (why.sys() != 0) return Error(why.code(), "", why.sys()).message();
+  return why.code() == Errc::closed ? "connection closed by the server" : why.message();
+}
+
 Dialer::Dialer(Upstream& upstream, Lane lane, Owner& owner)
     : upstream_(upstream),
       lane_(lane),
@@ -201,9 +206,7 @@ void Dialer::learn_from_hello(std::string_view reply) {
 }
 
 void Dialer::on_end(const Error& why) {
-  bool finished = why.code() == Errc::closed && why.sys() == 0;
-  std::string reason = why.sys() != 0 ? Error(why.code(), "", why.sys()).message() : why.message();
-  fail_with(finished ? "connection closed by the server" : std::move(reason));
+  fail_with(why_it_ended(why));
 }
 
 void Dialer::on_timer() {

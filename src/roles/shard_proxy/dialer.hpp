@@ -31,6 +31,9 @@ namespace consort::shard_proxy {
 
 class Upstream;
 
+/// Why a connection to a server ended, in words for a client.
+std::string why_it_ended(const Error& why);
+
 class Dialer final : private io::StreamHandler, private io::DnsHandler<io::DnsAddress> {
  public:
   class Owner {

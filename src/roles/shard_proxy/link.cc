@@ -252,9 +252,7 @@ void Link::on_end(const Error& why) {
     close_idle();
     return;
   }
-  std::string reason = why.sys() != 0 ? Error(why.code(), "", why.sys()).message() : why.message();
-  bool finished = orderly && why.sys() == 0;
-  lost(finished ? "connection closed by the server" : std::move(reason));
+  lost(why_it_ended(why));
 }
 
 // Servers close idle connections (timeout in redis.conf) and restart in peace: not a failure, but

@@ -28,6 +28,7 @@ class MemcacheClient final : public Client {
   Taken take_request(std::string_view bytes) override;
   std::string failure_reply(const Failure& failure) const override;
   std::string_view filter(std::uint8_t kind, std::string_view reply) const override;
+  bool hides_all(std::uint8_t kind) const override { return kind == kNoReply; }
   bool keeps_failures(std::uint8_t kind) const override { return kind == kNoReply; }
   std::string_view miss_reply(std::uint8_t kind) const override;
 

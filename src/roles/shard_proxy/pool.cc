@@ -121,7 +121,9 @@ void Pool::reconfigure(const PoolConfig& next) {
   bool is_discovered = next.servers_from.has_value();
   std::vector<ServerSpec> servers = is_discovered ? specs_ : next.servers;
   config_ = next;
+  if (!config_.learn_commands) learner_.use_built_in();
   replace_servers(servers, keeps_connections);
+  learn();
 }
 
 void Pool::set_servers(const std::vector<ServerSpec>& servers) {

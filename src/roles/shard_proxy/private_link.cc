@@ -29,9 +29,8 @@ PrivateLink::~PrivateLink() {
 void PrivateLink::send(std::string_view request, ReplySink* sink, std::uint32_t tag,
                        std::uint64_t limit_ms) {
   upstream_.metrics().requests.add();
-  std::uint64_t now_ms = upstream_.context().services.loop.now_ms();
   bool is_oldest = pending_.empty();
-  pending_.push(Pending{sink, tag, limit_ms == kNoLimit ? kNoLimit : now_ms + limit_ms});
+  pending_.push(Pending{sink, tag, limit_ms});
   out_.append(request);
   if (!stream_) return;
   if (is_oldest) arm();
@@ -76,6 +75,7 @@ void PrivateLink::flush() {
 
 void PrivateLink::on_data(std::string_view bytes) {
   upstream_.metrics().bytes_received.add(bytes.size());
+  heard_ms_ = upstream_.context().services.loop.now_ms();
   while (!bytes.empty() && stream_) {
     if (!reply_under_way_ && !in_push_) {
       in_push_ = takes_pushes_ || (lane_.dialect == Dialect::resp3 && bytes.front() == '>');
@@ -141,23 +141,24 @@ void PrivateLink::receiver_ready() {
 void PrivateLink::arm() {
   timer_.cancel();
   if (pending_.empty() || !stream_) return;  // the dialer has its own limits
-  std::uint64_t deadline_ms = pending_.front().deadline_ms;
-  // A long reply may have waited for its receiver: it has its time anew.
-  std::uint64_t now_ms = upstream_.context().services.loop.now_ms();
-  auto timeout_ms = static_cast<std::uint64_t>(upstream_.context().config.timeout.count());
-  if (reply_under_way_) deadline_ms = std::max(deadline_ms, now_ms + timeout_ms);
-  timer_.arm_at(deadline_ms);
+  std::uint64_t limit_ms = pending_.front().limit_ms;
+  if (limit_ms == kNoLimit) return;
+  timer_.arm_at(upstream_.context().services.loop.now_ms() + limit_ms);
 }
 
 void PrivateLink::on_timer() {
+  std::uint64_t now_ms = upstream_.context().services.loop.now_ms();
+  auto timeout_ms = static_cast<std::uint64_t>(upstream_.context().config.timeout.count());
+  if (reply_under_way_ && now_ms - heard_ms_ < timeout_ms) {
+    timer_.arm_at(heard_ms_ + timeout_ms);  // a long reply is passing
+    return;
+  }
   upstream_.metrics().timeouts.add();
   lost("timed out");
 }
 
 void PrivateLink::on_end(const Error& why) {
-  bool finished = why.code() == Errc::closed && why.sys() == 0;
-  std::string reason = why.sys() != 0 ? Error(why.code(), "", why.sys()).message() : why.message();
-  lost(finished ? "connection closed by the server" : reason);
+  lost(why_it_ended(why));
 }
 
 void PrivateLink::lost(const std::string& reason) {

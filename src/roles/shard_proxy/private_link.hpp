@@ -4,7 +4,8 @@
 //   dialing --greeting answered--> up --failure, timeout, abandon()--> dead
 //
 // It never comes back from the dead: whoever leases it takes another. Requests are answered in
-// order; each has its own limit, for which it counts only while it is the oldest. After
+// order; each has its own limit, which counts from when it is the oldest, and not while bytes of
+// its reply come. After
 // expect_pushes() every value that comes is handed over whole as a push.
 #pragma once
 
@@ -68,6 +69,7 @@ class PrivateLink final : public Mortal,
 
   bool is_dead() const { return is_dead_; }
   bool is_idle() const { return pending_.empty(); }
+  std::size_t unsent_bytes() const { return out_.size(); }
   Upstream& upstream() const { return upstream_; }
   Lane lane() const { return lane_; }
   /// The server's CLIENT ID of this connection; 0 until it is up, or when it did not say.
@@ -83,7 +85,7 @@ class PrivateLink final : public Mortal,
   struct Pending {
     ReplySink* sink = nullptr;
     std::uint32_t tag = 0;
-    std::uint64_t deadline_ms = kNoLimit;
+    std::uint64_t limit_ms = kNoLimit;
   };
 
   void on_dialed(std::unique_ptr<io::Stream> stream) override;
@@ -114,6 +116,7 @@ class PrivateLink final : public Mortal,
   bool reply_under_way_ = false;
   bool in_push_ = false;
   bool is_dead_ = false;
+  std::uint64_t heard_ms_ = 0;  ///< bytes came last
 };
 
 }  // namespace consort::shard_proxy

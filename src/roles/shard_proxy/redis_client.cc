@@ -116,12 +116,12 @@ bool RedisClient::route(std::string_view request) {
   } else if (command == nullptr) {
     route_unknown(request);
   } else {
-    pool().count_command(*command);
     remember_command(*command);
     route_known(*command, request);
+    if (!must_wait_) pool().count_command(*command);
   }
   if (reply_mode_ != ReplyMode::on && !must_wait_) end_of_skip();
-  return true;
+  return !std::exchange(ends_, false);
 }
 
 // For CLIENT LIST: "get", "config|set".

@@ -45,10 +45,16 @@ class RedisClient final : public Client {
   Taken take_request(std::string_view bytes) override;
   std::string failure_reply(const Failure& failure) const override;
   std::string_view filter(std::uint8_t kind, std::string_view reply) const override;
+  bool hides_all(std::uint8_t kind) const override { return kind == kSilent; }
   bool keeps_failures(std::uint8_t kind) const override { return kind == kSilent; }
   std::string_view miss_reply(std::uint8_t kind) const override;
   void on_closed() override;
-  bool is_blocked() const override { return blocked_on() != nullptr || is_subscribed(); }
+  bool is_blocked() const override {
+    return is_subscribed() || (exclusive_ && exclusive_->is_waiting());
+  }
+  std::size_t private_unsent_bytes() const override {
+    return exclusive_ ? exclusive_->unsent_bytes() : 0;
+  }
 
  private:
   friend class RedisExclusive;
@@ -137,6 +143,7 @@ class RedisClient final : public Client {
   bool authenticated_ = true;
   /// Nothing but a key decides where a request goes: no transaction, no subscription..
   bool is_plain_ = true;
+  bool ends_ = false;       ///< the connection ends after what has been answered
   bool must_wait_ = false;  ///< the request cannot be taken before the others are answered
   std::unique_ptr<RedisExclusive> exclusive_;
   std::unique_ptr<RedisSubscriber> subscriber_;

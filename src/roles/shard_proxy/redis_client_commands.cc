@@ -23,7 +23,7 @@ bool is_printable(std::string_view name) {
 
 /// What CLIENT KILL and CLIENT LIST choose by; empty members choose everybody.
 struct ClientFilter {
-  std::vector<std::uint64_t> ids;
+  std::vector<std::uint64_t> ids;  ///< ascending
   std::string_view address;
   std::string_view local_address;
   std::string_view type;
@@ -32,7 +32,7 @@ struct ClientFilter {
 
   bool matches(const RedisClient& client) const {
     bool has_type = type.empty() || (type == "pubsub") == client.is_subscribed();
-    bool has_id = ids.empty() || std::count(ids.begin(), ids.end(), client.id()) > 0;
+    bool has_id = ids.empty() || std::binary_search(ids.begin(), ids.end(), client.id());
     return has_id && has_type && type != "master" && type != "replica" && type != "slave" &&
            (user.empty() || user == "default") && (address.empty() || address == client.peer()) &&
            (local_address.empty() || local_address == client.local_address());
@@ -250,6 +250,7 @@ void RedisClient::client_list() {
     answer_error(kSyntax);
     return;
   }
+  std::sort(filter.ids.begin(), filter.ids.end());
   std::vector<const RedisClient*> found;
   pool().for_each_client([&](const Client& each) {
     const auto& client = static_cast<const RedisClient&>(each);
@@ -328,7 +329,7 @@ void RedisClient::client_kill() {
   } else {
     reply(is_old_form ? "+OK\r\n" : ":" + std::to_string(killed) + "\r\n");
   }
-  if (kills_me) close_when_idle();
+  ends_ = kills_me;
 }
 
 void RedisClient::client_unblock() {

@@ -119,18 +119,26 @@ bool RedisExclusive::begin_blocking(const redis::Command& command, std::string_v
     client_.answer_error(kCrossSlot);
     return true;
   }
-  if (!client_.is_silent() || !open(server)) return true;
+  if (!may_wait() || !open(server)) return true;
   blocked_ = true;
   remember_key();
   forward(request, PrivateLink::kNoLimit);
   return true;
 }
 
+// What may wait for ever is not begun for a client that has hung up already: an element would be
+// taken for nobody.
+bool RedisExclusive::may_wait() {
+  if (!client_.is_silent()) return false;
+  client_.ends_ = client_.is_leaving();
+  return !client_.ends_;
+}
+
 // It is about all that was written before it; a server takes that to be the place in its
 // replication stream that it had reached at this connection's last command, whoever wrote. So a
 // PING right before it on a connection of its own makes it mean the same as on the shared one.
 bool RedisExclusive::begin_wait(std::string_view request) {
-  if (!client_.is_silent()) return true;
+  if (!may_wait()) return true;
   Pool& pool = client_.pool();
   std::uint32_t servers = pool.servers();
   for (std::uint32_t i = 0; i < std::max(servers, 1u); ++i) {
@@ -322,6 +330,7 @@ bool RedisExclusive::take_watching(const redis::Command& command, std::string_vi
   if (is_ours) {
     // What went another way before it may be about the same keys: FLUSHALL, a split DEL.
     if (went_elsewhere_ && !client_.is_silent()) return true;
+    if (blocks && !may_wait()) return true;
     went_elsewhere_ = false;
     blocked_ = blocks;
     if (blocks) remember_key();

@@ -47,6 +47,9 @@ class RedisExclusive final : private PrivateLink::Owner {
   bool is_over() const;
   bool is_queuing() const { return queuing_; }
   std::size_t queued() const { return queued_; }
+  /// In BLPOP, WAIT or the like.
+  bool is_waiting() const { return blocked_ || !waits_.empty(); }
+  std::size_t unsent_bytes() const { return link_ ? link_->unsent_bytes() : 0; }
   const PrivateLink* blocked_on() const { return blocked_ && link_ ? link_.get() : nullptr; }
   /// An error of a queued command: EXEC will be refused.
   bool spoil(std::string_view error);
@@ -65,6 +68,7 @@ class RedisExclusive final : private PrivateLink::Owner {
   bool begin_watch(const redis::Command& command, std::string_view request);
   bool begin_blocking(const redis::Command& command, std::string_view request);
   bool begin_wait(std::string_view request);
+  bool may_wait();
   bool take_queuing(const redis::Command& command, std::string_view request);
   bool take_watching(const redis::Command& command, std::string_view request);
   bool take_transaction_word(const redis::Command& command, std::string_view request);

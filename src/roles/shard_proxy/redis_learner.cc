@@ -24,6 +24,12 @@ void RedisLearner::server_is_up(Link& link, const std::string& version) {
   link.send("*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$9\r\ndatabases\r\n", *this, kDatabases);
 }
 
+void RedisLearner::use_built_in() {
+  commands_ = &redis::CommandTable::built_in();
+  databases_ = kUsualDatabases;
+  asked_version_.clear();
+}
+
 void RedisLearner::on_reply(std::uint32_t tag, std::string_view bytes, bool last) {
   if (reply_.size() + bytes.size() <= redis::kMaxCommandReply) reply_.append(bytes);
   if (!last) return;

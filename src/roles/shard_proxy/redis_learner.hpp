@@ -23,10 +23,14 @@ class RedisLearner final : private ReplySink {
   /// Versions that are learned; after so many the last table stays.
   static constexpr std::size_t kMaxVersions = 16;
 
+  static constexpr std::uint32_t kUsualDatabases = 16;
+
   explicit RedisLearner(Pool& pool) : pool_(pool) {}
 
   /// A server came up: ask it, unless its version has been asked.
   void server_is_up(Link& link, const std::string& version);
+  /// Forget what was learned: the pool need not learn.
+  void use_built_in();
   const redis::CommandTable& commands() const { return *commands_; }
   std::uint32_t databases() const { return databases_; }
 
@@ -52,7 +56,7 @@ class RedisLearner final : private ReplySink {
   /// All that were ever learned, one per version: names of commands stay valid.
   std::vector<Learned> learned_;
   const redis::CommandTable* commands_ = &redis::CommandTable::built_in();
-  std::uint32_t databases_ = 16;
+  std::uint32_t databases_ = kUsualDatabases;
 };
 
 }  // namespace consort::shard_proxy

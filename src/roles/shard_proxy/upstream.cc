@@ -62,9 +62,21 @@ Upstream::LaneLinks& Upstream::links_of(Lane lane) {
   for (LaneLinks& each : lanes_) {
     if (each.lane == lane) return each;
   }
+  if (lanes_.size() >= kMaxLanes) drop_an_idle_lane();
   lanes_.push_back({lane, {}});
   lanes_.back().links.resize(context_.config.server_connections);
   return lanes_.back();
+}
+
+// A client may walk through thousands of databases. The prober's lane, the first, stays.
+void Upstream::drop_an_idle_lane() {
+  auto is_idle = [](const LaneLinks& lane) {
+    return std::all_of(lane.links.begin(), lane.links.end(), [](const auto& link) {
+      return !link || (link->in_flight() == 0 && link->unsent_bytes() == 0);
+    });
+  };
+  auto found = std::find_if(lanes_.begin() + 1, lanes_.end(), is_idle);
+  if (found != lanes_.end()) lanes_.erase(found);
 }
 
 Link& Upstream::link_for(std::uint64_t client_id, Lane lane) {

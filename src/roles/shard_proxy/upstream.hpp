@@ -62,6 +62,8 @@ class Upstream final : public Mortal {
    protected:
     ~Watcher() = default;
   };
+  /// Connections are kept for so many kinds; beyond, those of a kind that is idle are closed.
+  static constexpr std::size_t kMaxLanes = 64;
   /// With all servers down a request may try to connect, but not more often than this.
   static constexpr std::uint64_t kFailOpenMs = 100;
 
@@ -133,6 +135,7 @@ class Upstream final : public Mortal {
   };
 
   LaneLinks& links_of(Lane lane);
+  void drop_an_idle_lane();
   Link& prober();
   void on_down(Link& link, const std::string& why);
   template <class Visit>

@@ -259,3 +259,45 @@ TEST_CASE("the end of the pool with blocked clients frees everything") {
   proxy.settle();
   CHECK(proxy.server(0).open() == 0);
 }
+
+TEST_CASE("a client that hung up before its BLPOP could begin takes no element") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  client.send(redis_request({"GET", "a"}) + redis_request({"BLPOP", "q", "0"}));
+  client.peer().shutdown_write();
+  proxy.settle();
+  proxy.server(0).release();
+  CHECK(client.take() == "$-1\r\n");
+  CHECK(client.ended());
+  CHECK(proxy.pool().private_links().open() == 0);
+  CHECK(proxy.clients() == 0);
+}
+
+TEST_CASE("a client that leaves in WAIT gives its connections back") {
+  RedisWorld proxy(2);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  proxy.server(1).hold();
+  client.post({"WAIT", "1", "0"});
+  proxy.settle();
+  CHECK(proxy.pool().private_links().open() == 2);
+  client.peer().shutdown_write();
+  proxy.settle();
+  CHECK(proxy.pool().private_links().open() == 0);
+  CHECK(proxy.clients() == 0);
+}
+
+TEST_CASE("who sends much behind a request that waits is closed, so that its end is never missed") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  client.post({"BLPOP", "q", "0"});
+  client.post({"SET", "a", std::string(2 << 20, 'x')});
+  CHECK(client.ended());
+  CHECK(proxy.logged("more than 1 MiB behind") == 1);
+  CHECK(proxy.pool().private_links().open() == 0);
+}

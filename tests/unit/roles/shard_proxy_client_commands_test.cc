@@ -274,3 +274,41 @@ TEST_CASE("RESET makes a connection as new, in its turn") {
   CHECK(client.command({"CLIENT", "INFO"}).find(" db=0 sub=0 ") != std::string::npos);
   CHECK(client.command({"EXEC"}) == "-ERR EXEC without MULTI\r\n");
 }
+
+TEST_CASE("a subscriber that kills itself is told so") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  client.command({"HELLO", "3"});
+  client.command({"SUBSCRIBE", "c"});
+  CHECK(client.command({"CLIENT", "KILL", "ID", "1", "SKIPME", "no"}) == ":1\r\n");
+  CHECK(client.ended());
+}
+
+TEST_CASE("replies that are not told are not kept") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  client.command({"CLIENT", "REPLY", "OFF"});
+  proxy.server(0).special = [](const Words&) { return "$3000000\r\n"; };
+  client.post({"GET", "a"});
+  for (int i = 0; i < 29; ++i) {
+    proxy.server(0).peer().send(std::string(100'000, 'x'));
+    proxy.settle();
+  }
+  std::size_t kept = 0;
+  proxy.pool().for_each_client([&kept](const Client& each) { kept += each.unsent_bytes(); });
+  CHECK(kept == 0);
+}
+
+TEST_CASE("a request that had to wait is counted once") {
+  RedisWorld proxy(1);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  proxy.server(0).hold();
+  client.send(redis_request({"GET", "a"}) + redis_request({"SELECT", "1"}));
+  proxy.settle();
+  proxy.server(0).release();
+  proxy.settle();
+  CHECK(proxy.command_counter("select").value() == 1);
+}

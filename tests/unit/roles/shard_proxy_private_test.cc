@@ -167,3 +167,46 @@ TEST_CASE("private connections to a server that left the pool end with their use
   CHECK(proxy.server(1).open() == 0);
   CHECK(proxy.pool().private_links().open() == 0);
 }
+
+TEST_CASE("a long reply on a private connection does not time out while its bytes come") {
+  RedisWorld proxy(1);
+  proxy.config.timeout = Millis(100);
+  proxy.start();
+  TestClient& client = proxy.connect();
+  client.command({"WATCH", "a"});
+  proxy.server(0).special = [](const Words& words) -> std::optional<std::string> {
+    if (words[0] == "GET") return "$100\r\n";
+    return std::nullopt;
+  };
+  client.post({"GET", "a"});
+  std::string value(100, 'v');
+  for (int i = 0; i < 10; ++i) {
+    proxy.run_for(60);
+    proxy.server(0).peer().send(value.substr(0, 10));
+  }
+  proxy.server(0).peer().send("\r\n");
+  CHECK(client.take() == bulk(value));
+  CHECK_FALSE(client.ended());
+}
+
+TEST_CASE("connections for databases that nobody uses any more do not pile up") {
+  RedisWorld proxy(1);
+  proxy.config.learn_commands = true;
+  proxy.server(0).special = [](const Words& words) -> std::optional<std::string> {
+    if (words[0] == "CONFIG") return "*2\r\n" + bulk("databases") + bulk("10000");
+    if (words[0] == "COMMAND") return "-ERR no\r\n";
+    return std::nullopt;
+  };
+  proxy.start();
+  TestClient& client = proxy.connect();
+  for (int i = 0; i < 300; ++i) {
+    client.command({"SELECT", std::to_string(i)});
+    CHECK(client.command({"GET", "a"}) == "$-1\r\n");
+  }
+  std::size_t open = 0;
+  for (std::size_t i = 0; i < proxy.server(0).at().connections(); ++i) {
+    open += proxy.server(0).at().peer(i).ended() ? 0 : 1;
+  }
+  CHECK(open > 1);
+  CHECK(open <= Upstream::kMaxLanes + 1);
+}
