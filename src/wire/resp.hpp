@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -153,5 +154,7 @@ bool read_integer(std::string_view reply, std::int64_t& value);
 /// "*N\r\n" and "$len\r\nbytes\r\n", appended.
 void append_array_header(std::string& out, std::size_t count);
 void append_bulk(std::string& out, std::string_view bytes);
+/// A whole request of these words.
+std::string request(std::initializer_list<std::string_view> words);
 
 }  // namespace consort::resp

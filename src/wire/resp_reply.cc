@@ -271,4 +271,11 @@ void append_bulk(std::string& out, std::string_view bytes) {
   out.append("\r\n");
 }
 
+std::string request(std::initializer_list<std::string_view> words) {
+  std::string out;
+  append_array_header(out, words.size());
+  for (std::string_view word : words) append_bulk(out, word);
+  return out;
+}
+
 }  // namespace consort::resp

@@ -89,10 +89,7 @@ void Dialer::make_greeting() {
   const PoolConfig& config = upstream_.context().config;
   steps_.clear();
   auto add = [this](Step step, std::initializer_list<std::string_view> words) {
-    std::string text;
-    resp::append_array_header(text, words.size());
-    for (std::string_view word : words) resp::append_bulk(text, word);
-    out_.append(text);
+    out_.append(resp::request(words));
     steps_.push_back(step);
   };
   flushes_ = may_flush_ && upstream_.must_flush();

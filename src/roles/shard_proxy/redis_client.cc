@@ -279,7 +279,7 @@ void RedisClient::route_keyed(const redis::Command& command, std::string_view re
   }
   const Splittable* splittable = find_splittable(command.name);
   if (splittable == nullptr) {
-    answer_error("CROSSSLOT Keys in request don't hash to the same slot");
+    answer_error(kCrossSlot);
     return;
   }
   split(splittable->merge, splittable->words_per_key);

@@ -33,6 +33,9 @@ namespace consort::shard_proxy {
 
 class RedisClient;
 
+inline constexpr std::string_view kCrossSlot =
+    "CROSSSLOT Keys in request don't hash to the same slot";
+
 class RedisExclusive final : private PrivateLink::Owner {
  public:
   /// Of commands that wait for the transaction's server.

@@ -10,7 +10,7 @@ using namespace consort::shard_proxy::test;
 namespace {
 
 const std::string kOk = "+OK\r\n";
-const std::string kCrossSlot = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
+const std::string kCrossSlotReply = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
 
 }  // namespace
 
@@ -94,9 +94,9 @@ TEST_CASE("what a server would refuse never waits") {
   TestClient& client = proxy.connect();
   std::string a = proxy.key_on(0);
   std::string b = proxy.key_on(1);
-  CHECK(client.command({"BLPOP", a, b, "0"}) == kCrossSlot);
-  CHECK(client.command({"BLMOVE", a, b, "LEFT", "LEFT", "0"}) == kCrossSlot);
-  CHECK(client.command({"XREAD", "BLOCK", "0", "STREAMS", a, b, "$", "$"}) == kCrossSlot);
+  CHECK(client.command({"BLPOP", a, b, "0"}) == kCrossSlotReply);
+  CHECK(client.command({"BLMOVE", a, b, "LEFT", "LEFT", "0"}) == kCrossSlotReply);
+  CHECK(client.command({"XREAD", "BLOCK", "0", "STREAMS", a, b, "$", "$"}) == kCrossSlotReply);
   CHECK(client.command({"BLPOP", a}) == "-ERR wrong number of arguments for 'blpop' command\r\n");
   CHECK(proxy.pool().private_links().open() == 0);
 }

@@ -12,7 +12,7 @@ namespace {
 
 const std::string kOk = "+OK\r\n";
 const std::string kQueued = "+QUEUED\r\n";
-const std::string kCrossSlot = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
+const std::string kCrossSlotReply = "-CROSSSLOT Keys in request don't hash to the same slot\r\n";
 const std::string kAborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
 std::string requests(const std::vector<Words>& all) {
@@ -100,19 +100,19 @@ TEST_CASE("keys of two servers spoil a transaction and nothing of it is done") {
   TestClient& client = proxy.connect();
   std::string a = proxy.key_on(0);
   std::string b = proxy.key_on(1);
-  std::string wanted = kOk + kQueued + kCrossSlot + kQueued + kAborted;
+  std::string wanted = kOk + kQueued + kCrossSlotReply + kQueued + kAborted;
   CHECK(client.command({"MULTI"}) == kOk);
   CHECK(client.command({"SET", a, "1"}) == kQueued);
-  CHECK(client.command({"SET", b, "1"}) == kCrossSlot);
+  CHECK(client.command({"SET", b, "1"}) == kCrossSlotReply);
   CHECK(client.command({"SET", a, "2"}) == kQueued);
   CHECK(client.command({"EXEC"}) == kAborted);
   // The same in one piece: what was queued is answered before its connection is closed.
   CHECK(client.ask(requests(
             {{"MULTI"}, {"SET", a, "1"}, {"SET", b, "1"}, {"SET", a, "2"}, {"EXEC"}})) == wanted);
   CHECK(client.ask(requests({{"MULTI"}, {"MSET", a, "1", b, "2"}, {"SET", a, "1"}, {"EXEC"}})) ==
-        kOk + kCrossSlot + kQueued + kAborted);
+        kOk + kCrossSlotReply + kQueued + kAborted);
   CHECK(client.ask(requests({{"MULTI"}, {"SET", a, "1"}, {"SET", b, "1"}, {"DISCARD"}})) ==
-        kOk + kQueued + kCrossSlot + kOk);
+        kOk + kQueued + kCrossSlotReply + kOk);
   CHECK(proxy.server(0).store.data.empty());
   CHECK(proxy.server(1).store.data.empty());
   CHECK(client.command({"SET", a, "1"}) == kOk);
@@ -210,7 +210,7 @@ TEST_CASE("PUBLISH in a transaction goes to the server of its channel") {
   CHECK(subscriber.take() == redis_request({"message", channel, "hi"}));
   CHECK(client.ask(requests(
             {{"MULTI"}, {"SET", proxy.key_on(1), "1"}, {"PUBLISH", channel, "hi"}, {"EXEC"}})) ==
-        kOk + kQueued + kCrossSlot + kAborted);
+        kOk + kQueued + kCrossSlotReply + kAborted);
   CHECK(subscriber.take().empty());
 }
 
@@ -262,13 +262,13 @@ TEST_CASE("keys of two servers cannot be watched together") {
   TestClient& client = proxy.connect();
   std::string a = proxy.key_on(0);
   std::string b = proxy.key_on(1);
-  CHECK(client.command({"WATCH", a, b}) == kCrossSlot);
+  CHECK(client.command({"WATCH", a, b}) == kCrossSlotReply);
   CHECK(client.command({"WATCH", a}) == kOk);
-  CHECK(client.command({"WATCH", b}) == kCrossSlot);
+  CHECK(client.command({"WATCH", b}) == kCrossSlotReply);
   CHECK(client.command({"SET", b, "1"}) == kOk);
   CHECK(client.command({"GET", b}) == bulk("1"));
   CHECK(client.ask(requests({{"MULTI"}, {"SET", b, "2"}, {"EXEC"}})) ==
-        kOk + kCrossSlot + kAborted);
+        kOk + kCrossSlotReply + kAborted);
   CHECK(watching(proxy, 4) == 0);
 }
 
@@ -439,7 +439,7 @@ TEST_CASE("a transaction whose key moves to another server is not done on the ol
   watcher.command({"WATCH", key});
   proxy.pool().set_servers({proxy.config.servers[0]});
   proxy.settle();
-  CHECK(client.command({"SET", key, "2"}) == kCrossSlot);
+  CHECK(client.command({"SET", key, "2"}) == kCrossSlotReply);
   CHECK(client.command({"EXEC"}) == kAborted);
   CHECK(watcher.ask(requests({{"MULTI"}, {"EXEC"}})) == kOk + "*-1\r\n");
   CHECK(proxy.server(1).store.data.empty());
