@@ -10,7 +10,7 @@ target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 
 function(consort_layer name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc
-       ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cc)
+       ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cc ${CMAKE_SOURCE_DIR}/src/${name}/*/*/*.cc)
   string(REPLACE "/" "_" target consort_${name})
   if(NOT sources)
     add_library(${target} INTERFACE)
