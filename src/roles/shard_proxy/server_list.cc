@@ -2,56 +2,14 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "base/options.hpp"
+#include "net/records.hpp"
 
 namespace consort::shard_proxy {
 namespace {
 
 constexpr std::uint32_t kMaxWeight = 10'000;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-/// Takes the number that the text begins with, without leading zeros.
-std::string_view take_number(std::string_view& text) {
-  const auto is_zero = [](char c) { return c == '0'; };
-  const auto begin = std::find_if_not(text.begin(), text.end(), is_zero);
-  const auto end = std::find_if_not(begin, text.end(), is_digit);
-  const std::string_view number(begin, end);
-  text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
-  return number;
-}
-
-/// Runs of digits compare by value, the rest by bytes.
-bool natural_less(std::string_view a, std::string_view b) {
-  const std::string_view whole_a = a;
-  const std::string_view whole_b = b;
-  while (!a.empty() && !b.empty()) {
-    if (is_digit(a.front()) && is_digit(b.front())) {
-      const std::string_view left = take_number(a);
-      const std::string_view right = take_number(b);
-      if (left.size() != right.size()) return left.size() < right.size();
-      if (left != right) return left < right;
-      continue;
-    }
-    if (a.front() != b.front()) return a.front() < b.front();
-    a.remove_prefix(1);
-    b.remove_prefix(1);
-  }
-  if (a.size() != b.size()) return a.size() < b.size();
-  return whole_a < whole_b;  // "a01" and "a1": equal so far, yet two names
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 ServerSpec make_server(std::string host, std::uint16_t port, std::uint32_t weight) {
   ServerSpec spec;
@@ -114,27 +72,18 @@ Result<std::vector<ServerSpec>> servers_of(const std::vector<io::DnsAddress>& an
 }
 
 Result<std::vector<ServerSpec>> servers_of(const std::vector<io::DnsService>& answer) {
-  std::vector<io::DnsService> usable;
-  for (io::DnsService record : answer) {
-    record.target = lower_case(record.target);
-    if (record.target.ends_with('.')) record.target.pop_back();
-    if (!record.target.empty() && record.port != 0) usable.push_back(std::move(record));
-  }
-  if (usable.empty()) return fail(Errc::not_found, "the service is said to be nowhere");
+  Result<std::vector<io::DnsService>> found = usable_services(answer);
+  if (!found) return fail(std::move(found.error()));
+  std::vector<io::DnsService> usable = std::move(*found);
   std::uint16_t priority = UINT16_MAX;
   for (const io::DnsService& record : usable) priority = std::min(priority, record.priority);
   std::erase_if(usable, [priority](const auto& record) { return record.priority != priority; });
 
-  std::uint32_t divisor = 0;
-  bool has_weights = true;
-  for (const io::DnsService& record : usable) {
-    has_weights = has_weights && record.weight > 0;
-    divisor = std::gcd(divisor, std::uint32_t{record.weight});
-  }
+  const std::uint32_t divisor = weight_divisor(usable);
   std::vector<ServerSpec> servers;
   servers.reserve(usable.size());
   for (const io::DnsService& record : usable) {
-    const std::uint32_t weight = has_weights ? record.weight / divisor : 1;
+    const std::uint32_t weight = divisor != 0 ? record.weight / divisor : 1;
     servers.push_back(make_server(record.target, record.port, std::min(weight, kMaxWeight)));
   }
   return tidied(std::move(servers));

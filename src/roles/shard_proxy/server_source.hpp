@@ -11,11 +11,12 @@
 
 #include "base/error.hpp"
 #include "base/options.hpp"
+#include "net/record_source.hpp"
 
 namespace consort::shard_proxy {
 
 struct ServerSource {
-  enum class Kind : std::uint8_t { dns, srv, file };
+  using Kind = RecordSource::Kind;
 
   Kind kind = Kind::dns;
   std::string target;        ///< the name, or the path of the file
@@ -27,6 +28,8 @@ struct ServerSource {
   static Result<ServerSource> parse(std::string_view text);
   /// The inverse of parse.
   std::string to_string() const;
+  /// What to ask for.
+  RecordSource records() const { return {kind, target, port, {}}; }
 
   friend bool operator==(const ServerSource&, const ServerSource&) = default;
 };
