@@ -8,6 +8,30 @@ add_library(llhttp STATIC ${LLHTTP_DIR}/llhttp.c ${LLHTTP_DIR}/api.c ${LLHTTP_DI
 target_include_directories(llhttp SYSTEM PUBLIC /usr/share/include/llhttp)
 target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
 
+# OpenSSL's archives by name: with find_package a static build may still pick the shared ones.
+find_library(SSL_ARCHIVE libssl.a)
+find_library(CRYPTO_ARCHIVE libcrypto.a)
+if(NOT SSL_ARCHIVE OR NOT CRYPTO_ARCHIVE)
+  message(FATAL_ERROR "libssl.a or libcrypto.a is missing: run scripts/deps build (package libssl-dev)")
+endif()
+
+# The authorities that the executable carries: the package's files and not /etc/ssl/certs, which
+# holds what the build machine's owner trusts besides, and would make builds differ.
+file(GLOB ca_files /usr/share/ca-certificates/mozilla/*.crt)
+if(NOT ca_files)
+  message(FATAL_ERROR "no authorities in /usr/share/ca-certificates/mozilla: run scripts/deps build"
+    " (package ca-certificates)")
+endif()
+set(ca_bundle "")
+foreach(file ${ca_files})
+  file(READ ${file} text)
+  string(APPEND ca_bundle "${text}")
+endforeach()
+set(CA_BUNDLE ${CMAKE_BINARY_DIR}/ca_bundle.pem)
+file(CONFIGURE OUTPUT ${CA_BUNDLE} CONTENT "${ca_bundle}" @ONLY)  # rewritten only when it changes
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/io/tls/ca_bundle.cc PROPERTIES
+  COMPILE_DEFINITIONS CONSORT_CA_BUNDLE="${CA_BUNDLE}" OBJECT_DEPENDS ${CA_BUNDLE})
+
 function(consort_layer name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc
        ${CMAKE_SOURCE_DIR}/src/${name}/*/*.cc ${CMAKE_SOURCE_DIR}/src/${name}/*/*/*.cc)
@@ -29,7 +53,7 @@ endfunction()
 consort_layer(base yaml)
 consort_layer(async consort_base)
 consort_layer(wire consort_base llhttp)
-consort_layer(io consort_async uv_a cares Threads::Threads ${CMAKE_DL_LIBS})
+consort_layer(io consort_async uv_a cares ${SSL_ARCHIVE} ${CRYPTO_ARCHIVE} Threads::Threads ${CMAKE_DL_LIBS})
 consort_layer(net consort_io consort_wire)
 consort_layer(manage consort_net)
 consort_layer(roles consort_manage)
