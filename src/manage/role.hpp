@@ -22,6 +22,7 @@
 #include "io/dns.hpp"
 #include "io/files.hpp"
 #include "io/loop.hpp"
+#include "io/process.hpp"
 #include "io/stream.hpp"
 #include "manage/admin_page.hpp"
 
@@ -33,6 +34,7 @@ struct Services {
   io::Network& network;
   io::Dns& dns;
   io::Files& files;
+  io::Processes& processes;
   Random& random;
   Registry& metrics;
   CheckBoard& checks;

@@ -20,6 +20,7 @@
 #include "io/uv/files.hpp"
 #include "io/uv/loop.hpp"
 #include "io/uv/network.hpp"
+#include "io/uv/process.hpp"
 #include "manage/admin.hpp"
 #include "manage/admin_host.hpp"
 #include "manage/clock.hpp"
@@ -28,6 +29,7 @@
 #include "manage/loop_watch.hpp"
 #include "manage/probe.hpp"
 #include "manage/process_metrics.hpp"
+#include "manage/startup_pages.hpp"
 #include "manage/supervisor.hpp"
 
 #ifndef CONSORT_VERSION
@@ -142,6 +144,7 @@ class Process {
   io::UvNetwork network_;
   io::CaresDns dns_;
   io::UvFiles files_;
+  io::UvProcesses processes_;
   AdminHost host_;
   Supervisor supervisor_;
   Admin admin_;
@@ -161,12 +164,14 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
       network_(loop_),
       dns_(loop_),
       files_(loop_),
+      processes_(loop_),
       host_(log_),
       supervisor_({.spec = spec,
                    .services = {.loop = loop_,
                                 .network = network_,
                                 .dns = dns_,
                                 .files = files_,
+                                .processes = processes_,
                                 .random = random_,
                                 .metrics = metrics_,
                                 .checks = checks_,
@@ -196,6 +201,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
                         {"cause", made.cause},
                         {"seq", made.seq}});
     host_.tell_transition();
+    if (made.from == State::starting) release_startup_pages();
   });
   host_.attach(admin_, supervisor_, metrics_, manage_.grace);
 }

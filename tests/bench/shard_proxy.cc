@@ -102,6 +102,13 @@ class NoFiles final : public io::Files {
   }
 };
 
+class NoProcesses final : public io::Processes {
+ public:
+  Result<std::unique_ptr<io::Process>> spawn(const io::Command&, io::ProcessHandler&) override {
+    return fail(Errc::not_found, "no processes here");
+  }
+};
+
 std::string key(int number) {
   char text[32];
   std::snprintf(text, sizeof text, "key:%012d", number);
@@ -144,13 +151,14 @@ int run(std::string_view kind, int depth, int turns) {
   MemoryNetwork network;
   NoDns dns;
   NoFiles files;
+  NoProcesses processes;
   Random random(1);
   Registry metrics;
   CheckBoard checks;
   Logger::World silence{[](void*, std::string_view) {}, [](void*) { return std::int64_t{0}; },
                         nullptr};
   Logger log(silence, {});
-  Services services{loop, network, dns, files, random, metrics, checks, log};
+  Services services{loop, network, dns, files, processes, random, metrics, checks, log};
   PoolConfig config;
   config.learn_commands = false;
   config.protocol = kind == "memcached" ? Protocol::memcached : Protocol::redis;

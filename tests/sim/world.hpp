@@ -7,7 +7,8 @@
 //   world.loop.settle();
 //   CHECK(server.last().take() == "version\r\n");
 //
-// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names), files.hpp.
+// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names), files.hpp,
+// processes.hpp (children).
 // Destroy the code under test before the world.
 #pragma once
 
@@ -18,18 +19,24 @@
 #include "sim/files.hpp"
 #include "sim/loop.hpp"
 #include "sim/network.hpp"
+#include "sim/processes.hpp"
 
 namespace consort::sim {
 
 struct World {
   explicit World(std::uint64_t seed = 1, Conditions conditions = {})
-      : random(seed), network(loop, random.next(), conditions), dns(loop), files(loop) {}
+      : random(seed),
+        network(loop, random.next(), conditions),
+        dns(loop),
+        files(loop),
+        processes(loop) {}
 
   SimLoop loop;
   Random random;
   SimNetwork network;
   SimDns dns;
   SimFiles files;
+  SimProcesses processes;
 };
 
 }  // namespace consort::sim

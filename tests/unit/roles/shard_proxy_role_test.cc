@@ -95,6 +95,7 @@ struct RoleBench {
                     .network = world.network,
                     .dns = world.dns,
                     .files = world.files,
+                    .processes = world.processes,
                     .random = world.random,
                     .metrics = metrics,
                     .checks = checks,
