@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -65,6 +66,17 @@ bool has_enough_descriptors() {
                static_cast<std::uintmax_t>(limit.rlim_cur),
                static_cast<std::uintmax_t>(kDescriptorsMin));
   return false;
+}
+
+/// The soft limit is 1024 for the sake of programs that use select(); a root with a thousand
+/// leaves, or a proxy with as many clients, needs more. Bounded, since children inherit it, and
+/// some go through all descriptors at their start.
+void raise_descriptor_limit() {
+  constexpr rlim_t kDescriptorsWanted = 65'536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptorsWanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kDescriptorsWanted);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// From here on the exit code stands: a signal that finds its handler gone would replace it.
@@ -270,6 +282,7 @@ int Process::run() {
 int run_role(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources) {
   reserve_standard_descriptors();
   if (!has_enough_descriptors()) return kExitUnavailable;
+  raise_descriptor_limit();
   // Two threads that hardly allocate at the same time: one arena halves the resident memory.
   ::mallopt(M_ARENA_MAX, 1);
   Process process(spec, std::move(loaded), std::move(sources));
