@@ -143,7 +143,7 @@ Task<Result<>> Server::Connection::write(std::string bytes) {
 
 Task<> Server::Connection::refuse(Refusal refusal) {
   ++server_.counters.refused;
-  Response response = make_error(refusal.status, refusal.text);
+  Response response = server_.handler.refuse(refusal.status, refusal.text);
   std::string bytes = render(response, false, http1::Persistence::close);
   Result<> sent = co_await write(std::move(bytes));
   if (sent) co_await linger(server_, stream_);
@@ -163,7 +163,7 @@ Task<> Server::Connection::linger(State& server, AsyncStream& stream) {
 
 Task<> Server::Connection::send_away(State& server, std::unique_ptr<io::Stream> accepted) {
   AsyncStream stream(server.loop, std::move(accepted), kReadAheadBytes);
-  Response response = make_error(503, "too many connections");
+  Response response = server.handler.refuse(503, "too many connections");
   std::string bytes = render(response, false, http1::Persistence::close);
   const Deadline deadline = server.after(server.limits.write_timeout);
   ++server.sending_away;

@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "async/task.hpp"
 #include "base/address.hpp"
@@ -39,6 +40,9 @@ namespace consort::http {
 class Handler {
  public:
   virtual Task<Response> handle(Request request) = 0;
+  /// What a client gets whose request did not come to be: 400, 408, 413, 414, 417, 431, 501, 505,
+  /// or 503 when there are too many connections.
+  virtual Response refuse(int status, std::string_view text) { return make_error(status, text); }
   /// The system refuses connections for a while; told once per pause, accepting goes on by itself.
   virtual void on_accept_paused(const Error& why) { (void)why; }
 
