@@ -78,6 +78,9 @@ class Listener {
   virtual ~Listener() = default;
   /// The bound address, with the port the kernel chose.
   virtual Address address() const = 0;
+  /// Accepts what the kernel holds already, now: whoever stops listening must not lose clients that
+  /// have been told that they are connected. Calls the handler.
+  virtual void accept_waiting() {}
 };
 
 struct ListenOptions {

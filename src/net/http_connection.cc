@@ -42,7 +42,8 @@ Server::Connection::Connection(State& server, std::unique_ptr<io::Stream> stream
     : server_(server),
       stream_(server.loop, std::move(stream), kReadAheadBytes),
       parser_(parser_limits(server.limits)),
-      number_(server.next_number++) {
+      number_(server.next_number++),
+      peer_(stream_.peer()) {
   server_.connections.emplace(number_, this);
 }
 
@@ -63,6 +64,7 @@ Task<> Server::Connection::run() {
       if (refusal.status != 0) co_await refuse(std::move(refusal));
       co_return;
     }
+    had_request_ = true;
     http1::Message request = std::move(*message);
     keep_alive = co_await answer(std::move(request));
   }
@@ -90,7 +92,8 @@ Task<Server::Connection::Received> Server::Connection::receive() {
       if (!sent) co_return tl::unexpected(Refusal{});
     }
     if (parser_.idle()) {
-      if (server_.is_stopping) co_return tl::unexpected(Refusal{});
+      const bool is_last_call = server_.last_call.armed() && !had_request_;
+      if (server_.is_stopping && !is_last_call) co_return tl::unexpected(Refusal{});
       idle_since_ms_ = asked_ms;
     }
     Result<std::string_view> bytes = co_await stream_.read_some(deadline);
@@ -110,7 +113,7 @@ Task<bool> Server::Connection::answer(http1::Message message) {
   const bool to_head = message.method == "HEAD";
   const int minor_version = message.minor_version;
   const bool wants_keep_alive = message.keep_alive;
-  Result<Request> request = make_request(std::move(message), stream_.peer());
+  Result<Request> request = make_request(std::move(message), peer_);
   if (!request) {
     Refusal refusal{400, request.error().text()};
     co_await refuse(std::move(refusal));

@@ -20,7 +20,16 @@ namespace consort::http {
 
 struct Server::State {
   State(io::Loop& loop, io::Network& network, Handler& handler, Limits limits)
-      : loop(loop), network(network), handler(handler), limits(limits) {}
+      : loop(loop),
+        network(network),
+        handler(handler),
+        limits(limits),
+        last_call(
+            loop.timers(), [](void* self) { static_cast<State*>(self)->on_last_call(); }, this) {}
+
+  void on_last_call();
+  /// Those that have not had a request yet may stay.
+  void close_idle(Fresh fresh);
 
   Deadline after(std::chrono::milliseconds wait) const {
     return Deadline::after(loop.now_ms(), wait);
@@ -36,6 +45,7 @@ struct Server::State {
   /// By number, so that stopping goes through them in order while they end.
   std::map<std::uint64_t, Connection*> connections;
   std::uint64_t next_number = 0;
+  Timer last_call;               ///< stopping: fresh connections have had their time
   std::size_t sending_away = 0;  ///< connections over the limit that still read their 503
   // Last: its tasks use all of the above.
   TaskScope tasks;
@@ -54,6 +64,7 @@ class Server::Connection {
   static Task<> send_away(State& server, std::unique_ptr<io::Stream> accepted);
   /// Ends the connection if it is between requests; it may be gone afterwards.
   void close_if_idle();
+  bool is_fresh() const { return !had_request_; }
   /// Since when it waits for the first byte of a request; nothing while it has one.
   std::optional<std::uint64_t> idle_since_ms() const { return idle_since_ms_; }
 
@@ -79,6 +90,8 @@ class Server::Connection {
   std::string_view unread_;  ///< of the last read: what the parser has not seen yet
   std::uint64_t number_;
   std::optional<std::uint64_t> idle_since_ms_;
+  bool had_request_ = false;
+  const io::Peer peer_;
 };
 
 }  // namespace consort::http

@@ -26,14 +26,26 @@ Result<Address> Server::listen(const Address& address) {
 }
 
 void Server::stop_accepting() {
+  for (auto& listener : state_->listeners) listener->accept_waiting();
   state_->is_stopping = true;
   state_->listeners.clear();
+  const auto wait_ms = static_cast<std::uint64_t>(kFirstRequest.count());
+  state_->last_call.arm_at(state_->loop.now_ms() + wait_ms);
+  state_->close_idle(Fresh::stay);
+}
+
+void Server::State::on_last_call() {
+  close_idle(Fresh::too);
+}
+
+void Server::State::close_idle(Fresh fresh) {
   // Closing one runs its task, which may end others' as well: look each up again.
   std::vector<std::uint64_t> numbers;
-  for (const auto& [number, connection] : state_->connections) numbers.push_back(number);
+  for (const auto& [number, connection] : connections) numbers.push_back(number);
   for (std::uint64_t number : numbers) {
-    const auto found = state_->connections.find(number);
-    if (found != state_->connections.end()) found->second->close_if_idle();
+    const auto found = connections.find(number);
+    if (found == connections.end()) continue;
+    if (fresh == Fresh::too || !found->second->is_fresh()) found->second->close_if_idle();
   }
 }
 

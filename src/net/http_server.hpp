@@ -62,6 +62,9 @@ struct Limits {
   std::chrono::milliseconds write_timeout{10'000};   ///< a client that does not read: cut off
 };
 
+/// A stopping server waits so long for the first request of a connection.
+inline constexpr std::chrono::milliseconds kFirstRequest{100};
+
 /// Since the server was made; for metrics.
 struct Counters {
   std::uint64_t accepted = 0;       ///< connections, those over the limit included
@@ -81,8 +84,9 @@ class Server final : public io::AcceptHandler {
 
   /// May be called for several addresses. Address::port 0 is replaced by the kernel's choice.
   Result<Address> listen(const Address& address);
-  /// No new connections; each open one ends after its current answer ("Connection: close"), those
-  /// between requests at once. connections() reaches 0 when all have ended.
+  /// No new connections, beside those that the kernel has accepted already; each open one ends
+  /// after its current answer ("Connection: close"), those between requests at once, and those that
+  /// have not had a request yet after kFirstRequest. connections() reaches 0 when all have ended.
   void stop_accepting();
   std::size_t connections() const;
   const Counters& counters() const;
@@ -93,6 +97,7 @@ class Server final : public io::AcceptHandler {
  private:
   class Connection;
   struct State;
+  enum class Fresh : bool { stay, too };
   void displace_idlest();
 
   std::unique_ptr<State> state_;

@@ -145,8 +145,14 @@ Result<> UvListener::take_path() {
   return {};
 }
 
-void UvListener::accept_some() {
+void UvListener::accept_waiting() {
+  while (accept_some()) {
+  }
+}
+
+bool UvListener::accept_some() {
   bool gone = false;
+  bool may_be_more = true;
   gone_ = &gone;
   for (int i = 0; i < kAcceptsPerEventMax; ++i) {
     Fd fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -154,19 +160,22 @@ void UvListener::accept_some() {
       // The client left while it waited (or a firewall said no): the next may be fine.
       if (errno == ECONNABORTED || errno == EINTR || errno == EPERM) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) pause(Error::from_errno(errno, "accept"));
+      may_be_more = false;
       break;
     }
     auto stream = std::make_unique<UvStream>(loop_);
     auto adopted = stream->adopt(std::move(fd));
     if (!adopted) {
       pause(std::move(adopted.error()));
+      may_be_more = false;
       break;
     }
     pause_ms_ = 0;
     handler_.on_accept(std::move(stream));
-    if (gone) return;
+    if (gone) return false;
   }
-  if (!gone) gone_ = nullptr;
+  gone_ = nullptr;
+  return may_be_more;
 }
 
 void UvListener::pause(Error why) {

@@ -31,6 +31,7 @@ class UvListener final : public Listener {
 
   Result<> listen(const Address& address, const ListenOptions& options);
   Address address() const override { return address_; }
+  void accept_waiting() override;
 
  private:
   Result<> open(const ListenOptions& options);
@@ -39,7 +40,8 @@ class UvListener final : public Listener {
   Result<> bind_unix();
   Result<> bind_to(const Address& address, const ListenOptions& options);
   Result<> take_path();
-  void accept_some();
+  /// False when nobody waits any more, or when the listener is gone.
+  bool accept_some();
   void pause(Error why);
   void resume();
 

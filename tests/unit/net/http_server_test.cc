@@ -218,11 +218,16 @@ TEST_CASE("stopping ends idle connections at once and busy ones after their answ
   site.ask(sending, "GET /late HTTP/1.1\r\n");
   site.server->stop_accepting();
   site.world.loop.settle();
-  CHECK(fresh.ended());
+  // It has been told that it is connected: its first request may be on the way.
+  CHECK_FALSE(fresh.ended());
   CHECK(idle.ended());
   CHECK_FALSE(busy.ended());
   CHECK_FALSE(sending.ended());
   CHECK_FALSE(site.world.network.listening(site.address));
+  CHECK(site.server->connections() == 3);
+  site.world.loop.run_for(100);
+  CHECK(fresh.ended());
+  CHECK_FALSE(sending.ended());
   CHECK(site.server->connections() == 2);
   site.echo.go.set();
   CHECK(site.ask(sending, "Host: a\r\n\r\n") == answer("GET /late\n", "Connection: close\r\n"));
@@ -230,6 +235,16 @@ TEST_CASE("stopping ends idle connections at once and busy ones after their answ
   CHECK(busy.ended());
   CHECK(site.server->connections() == 0);
   site.server->stop_accepting();
+}
+
+TEST_CASE("a connection that stands when the server stops still gets its first request answered") {
+  Site site;
+  sim::SimPeer& fresh = site.connect();
+  site.server->stop_accepting();
+  site.world.loop.run_for(50);
+  CHECK(site.ask(fresh, get("/a")) == answer("GET /a\n", "Connection: close\r\n"));
+  CHECK(fresh.ended());
+  CHECK(site.server->connections() == 0);
 }
 
 TEST_CASE("destroying the server drops every task and closes every connection") {
