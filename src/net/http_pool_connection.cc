@@ -63,6 +63,18 @@ void PooledConnection::connect(const Address& address) {
   }
 }
 
+/// A name's next address, within the same time; false when all have been tried. A server that does
+/// answer, with a bad certificate or no TLS, is the server.
+bool PooledConnection::connect_elsewhere(Errc why) {
+  const bool is_nobody = why != Errc::denied && why != Errc::protocol;
+  if (!is_nobody || ++failed_connects_ >= core_.names.known()) return false;
+  const std::optional<Address> next = core_.names.next();
+  if (!next) return false;
+  stream_.reset();
+  connect(*next);
+  return true;
+}
+
 void PooledConnection::on_open() {
   ++core_.counted.connects_total;
   call_->times_.connected_ns = core_.loop.now_ns();
@@ -219,6 +231,7 @@ void PooledConnection::on_end(const Error& why) {
     case State::connecting:
       ++core_.counted.connect_failures_total;
       core_.names.failed(*address_);
+      if (connect_elsewhere(why.code())) return;
       return fail_now(connect_failure(why.code()), why.message());
     case State::busy:
       return lost(why);

@@ -39,6 +39,7 @@ class PooledConnection final : private io::StreamHandler {
 
   /// Begins with a known address.
   void connect(const Address& address);
+  bool connect_elsewhere(Errc why);
   /// The call is told soon.
   void fail_later(ProxyError reason, std::string text);
   /// An idle connection gets a call.
@@ -77,6 +78,7 @@ class PooledConnection final : private io::StreamHandler {
   PoolCore& core_;
   Call* call_;
   State state_ = State::resolving;
+  std::size_t failed_connects_ = 0;  ///< of the name's addresses
   bool is_reused_ = false;
   std::size_t sent_ = 0;  ///< of the request's head and body
   std::uint64_t idle_until_ms_ = 0;

@@ -43,6 +43,8 @@ class PoolNames final : private io::DnsHandler<io::DnsAddress> {
   std::optional<Address> next();
   /// Connecting to that address, which next() gave, did not work.
   void failed(const Address& address);
+  /// Addresses that are known; 1 for an origin that is one itself.
+  std::size_t known() const { return is_name_ ? ips_.size() : 1; }
 
  private:
   void on_resolved(Result<std::vector<io::DnsAddress>> answer) override;

@@ -177,33 +177,45 @@ TEST_CASE("when the name server fails, the old addresses go on") {
   CHECK(site.world.dns.questions("leaf.local") == 2);
 }
 
-TEST_CASE("a failed address is followed by the next one on the next connect") {
+TEST_CASE("a refused address is followed by the next one within the call") {
+  Site site({.connect_timeout = Millis(100)}, {}, 1, "http://leaf.local");
+  site.world.dns.set("leaf.local",
+                     {{.ip = "10.0.0.3", .ttl_s = 60}, {.ip = "10.0.0.1", .ttl_s = 60}});
+  Asker first;
+  site.start(first);
+  site.reply(answer("x"));
+  CHECK(first.body == "x");
+  CHECK(site.pool->stats().connect_failures_total == 1);
+  Asker second;
+  Asker third;
+  site.start(second);
+  site.start(third);  // a connect that works stays where it is
+  CHECK(site.server.connections() == 2);
+  CHECK(site.pool->stats().connect_failures_total == 1);
+}
+
+TEST_CASE("when all addresses refuse the call fails, and so does one whose address hangs") {
   Site site({.connect_timeout = Millis(100)}, {}, 1, "http://leaf.local");
   site.world.network.serve("10.0.0.2:80").hang_next(1);
-  site.world.dns.set("leaf.local", {{.ip = "10.0.0.3", .ttl_s = 60},
-                                    {.ip = "10.0.0.2", .ttl_s = 60},
-                                    {.ip = "10.0.0.1", .ttl_s = 60}});
-  Asker first;
-  Asker beside;
-  site.pool->start(*first.call, pool_test::kGet);
-  site.pool->start(*beside.call, pool_test::kGet);
-  site.world.loop.settle();
-  CHECK(first.failure.reason == ProxyError::connection_refused);
-  CHECK(beside.failure.reason == ProxyError::connection_refused);
-  Asker second;
-  site.start(second);
-  CHECK(site.world.network.serve("10.0.0.2:80").attempts() == 1);
-  site.world.loop.run_for(100);
-  CHECK(second.failure.reason == ProxyError::connection_timeout);
-  Asker third;
-  site.start(third);
-  site.reply(answer("x"));
-  CHECK(third.body == "x");
-  Asker fourth;
-  Asker fifth;
-  site.start(fourth);
-  site.start(fifth);  // a connect that works stays where it is
-  CHECK(site.server.connections() == 2);
+  site.world.dns.set("leaf.local",
+                     {{.ip = "10.0.0.3", .ttl_s = 60}, {.ip = "10.0.0.4", .ttl_s = 60}});
+  Asker nobody;
+  site.start(nobody);
+  CHECK(nobody.failure.reason == ProxyError::connection_refused);
+  CHECK(site.pool->stats().connect_failures_total == 2);
+
+  Site slow({.connect_timeout = Millis(100)}, {}, 1, "http://leaf.local");
+  slow.world.network.serve("10.0.0.2:80").hang_next(1);
+  slow.world.dns.set("leaf.local",
+                     {{.ip = "10.0.0.2", .ttl_s = 60}, {.ip = "10.0.0.1", .ttl_s = 60}});
+  Asker late;
+  slow.start(late);
+  slow.world.loop.run_for(100);
+  CHECK(late.failure.reason == ProxyError::connection_timeout);
+  Asker next;
+  slow.start(next);  // the next connect begins with the next address
+  slow.reply(answer("x"));
+  CHECK(next.body == "x");
 }
 
 TEST_CASE("unix sockets and addresses need no name server") {
