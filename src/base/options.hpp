@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/address.hpp"
@@ -165,7 +166,9 @@ struct Element<std::vector<T>> {
 };
 }  // namespace detail
 
-template <auto Member>
+/// `Check`, a Result<> (const Value&), says what of a well-formed value is not allowed: out of
+/// range, say. Its error is told at the value's place, as that of a malformed one is.
+template <auto Member, auto Check = nullptr>
 constexpr Option option(std::string_view name, std::string_view doc, std::uint32_t flags = kNone) {
   using C = typename detail::MemberOf<Member>::Config;
   using V = typename detail::MemberOf<Member>::Value;
@@ -181,6 +184,9 @@ constexpr Option option(std::string_view name, std::string_view doc, std::uint32
   made.set = [](void* config, std::string_view text) -> Result<> {
     auto value = Text<E>::parse(text);
     if (!value) return tl::unexpected<Error>(std::move(value.error()));
+    if constexpr (!std::is_null_pointer_v<decltype(Check)>) {
+      if (Result<> fine = Check(*value); !fine) return fine;
+    }
     auto& member = static_cast<C*>(config)->*Member;
     if constexpr (repeats) {
       member.push_back(std::move(*value));
