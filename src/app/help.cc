@@ -136,7 +136,10 @@ std::string list_of(std::span<const std::string_view> words) {
 }
 
 RoleOptions::RoleOptions(const RoleSpec& spec)
-    : config_(spec.make_config()), manage_(default_manage(spec)), own_(config_->tables()) {}
+    : config_(spec.make_config()),
+      manage_(default_manage(spec)),
+      own_(config_->tables()),
+      common_(manage_options(spec)) {}
 
 std::vector<BoundTable> RoleOptions::all() const {
   std::vector<BoundTable> tables = own_;
@@ -173,7 +176,7 @@ std::string role_help(const RoleSpec& spec) {
   const RoleOptions options(spec);
   append_options(out, options.own(), &spec);
   append_maps(out, options.own());
-  out += "\nOptions of every role:\n";
+  out += spec.is_job ? "\nCommon options:\n" : "\nOptions of every role:\n";
   const BoundTable common = options.common();
   append_options(out, {&common, 1}, &spec);
   out += "\n";

@@ -28,13 +28,14 @@ class RoleOptions {
  public:
   explicit RoleOptions(const RoleSpec& spec);
   std::span<const BoundTable> own() const { return own_; }
-  BoundTable common() const { return {kManageOptions, &manage_}; }
+  BoundTable common() const { return {common_, &manage_}; }
   std::vector<BoundTable> all() const;
 
  private:
   std::unique_ptr<RoleConfig> config_;
   mutable ManageConfig manage_;
   std::vector<BoundTable> own_;
+  std::span<const Option> common_;
 };
 
 }  // namespace consort

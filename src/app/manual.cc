@@ -104,7 +104,7 @@ std::string mdoc_option(const Option& option, const void* config, const RoleSpec
   if (const std::string text = default_text(option, config); !text.empty()) {
     out += "The default is\n.Ql " + mdoc_text(text) + " .\n";
   }
-  if ((option.flags & kReload) != 0) out += "A reload applies a change.\n";
+  if ((option.flags & kReload) != 0 && !spec.is_job) out += "A reload applies a change.\n";
   if ((option.flags & kFlagOnly) == 0) {
     const bool secret = (option.flags & kSecret) != 0;
     out += ".br\n.Ev " + environment_name(spec, option.name) + (secret ? "_FILE" : "") + "\n";
@@ -167,7 +167,8 @@ std::string options_mdoc(const RoleSpec& spec) {
   std::string out = ".Sh OPTIONS\n.Bl -tag -width Ds\n";
   for (const BoundTable& table : options.own()) out += mdoc_list(table, spec);
   out += ".El\n" + mdoc_maps(options.own());
-  out += ".Ss Options of every role\n.Bl -tag -width Ds\n";
+  out += spec.is_job ? ".Ss Common options\n" : ".Ss Options of every role\n";
+  out += ".Bl -tag -width Ds\n";
   return out + mdoc_list(options.common(), spec) + ".El\n";
 }
 

@@ -130,7 +130,7 @@ LoadedConfig Loader::load() {
   loaded.role = spec_.make_config();
   role_ = loaded.role.get();
   tables_ = role_->tables();
-  tables_.push_back({kManageOptions, &loaded.manage});
+  tables_.push_back({manage_options(spec_), &loaded.manage});
 
   read_files();
   read_environment();

@@ -16,7 +16,8 @@
 
 namespace consort {
 
-/// The options that every role has (`--admin`, `--grace`, ...).
+/// The options that every role has (`--admin`, `--grace`, ...). Jobs have only the first of them,
+/// up to log_format, and log warnings only unless told otherwise.
 struct ManageConfig {
   std::vector<std::string> config_files;  ///< later files override earlier ones, key by key
   bool check_config = false;
@@ -34,6 +35,8 @@ struct ManageConfig {
 };
 extern const std::span<const Option> kManageOptions;
 
+/// Those of kManageOptions that the role has.
+std::span<const Option> manage_options(const RoleSpec& spec);
 /// The defaults of one role: its own name and admin port filled in.
 ManageConfig default_manage(const RoleSpec& spec);
 /// "connect-timeout" is the key "connect_timeout" in a file.

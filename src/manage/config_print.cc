@@ -151,7 +151,7 @@ std::string print_config_example(const RoleSpec& spec) {
   auto role = spec.make_config();
   ManageConfig manage = default_manage(spec);
   std::vector<BoundTable> tables = role->tables();
-  tables.push_back({kManageOptions, &manage});
+  tables.push_back({manage_options(spec), &manage});
   std::string out = "# consort " + std::string(spec.name) + ": every key with its default.\n";
   for (const BoundTable& table : tables) {
     for (const Option& option : table.options) {

@@ -92,7 +92,7 @@ std::string print_config_schema(const RoleSpec& spec) {
   auto role = spec.make_config();
   ManageConfig manage = default_manage(spec);
   std::vector<BoundTable> tables = role->tables();
-  tables.push_back({kManageOptions, &manage});
+  tables.push_back({manage_options(spec), &manage});
   JsonWriter json(2);
   json.begin_object();
   json.key("$schema").value("https://json-schema.org/draft/2020-12/schema");

@@ -40,14 +40,23 @@ constexpr Option kManageTable[] = {
     option<&ManageConfig::name>("name", "of this instance, in logs and for `consort health NAME`"),
 };
 
+/// What makes sense without a listener and a lifecycle: the configuration and the log.
+constexpr std::size_t kJobOptions = 5;
+static_assert(kManageTable[kJobOptions].name == "admin");
+
 }  // namespace
 
 constinit const std::span<const Option> kManageOptions{kManageTable};
+
+std::span<const Option> manage_options(const RoleSpec& spec) {
+  return spec.is_job ? kManageOptions.first(kJobOptions) : kManageOptions;
+}
 
 ManageConfig default_manage(const RoleSpec& spec) {
   ManageConfig manage;
   manage.name = spec.name;
   manage.admin = ":" + std::to_string(spec.admin_port);
+  if (spec.is_job) manage.log_level = LogLevel::warn;
   return manage;
 }
 

@@ -81,6 +81,8 @@ class Role {
   virtual Task<Result<>> start() = 0;
   /// Until the work is done; servers wait until they are dropped. An error is exit code 1.
   virtual Task<Result<>> run() = 0;
+  /// Of a job (RoleSpec::is_job) whose run() has ended well: its exit code.
+  virtual int exit_code() const { return 0; }
   /// Stop taking work and finish what is in flight. Dropped at deadline_ms (the loop's clock).
   virtual Task<> drain(std::uint64_t deadline_ms) = 0;
   /// Takes over a new, valid configuration, whole or not at all.
@@ -109,6 +111,9 @@ struct RoleSpec {
   std::unique_ptr<RoleConfig> (*make_config)();
   std::unique_ptr<Role> (*make)(const Services& services, const RoleConfig& config);
   std::span<const AdminPage> pages = {};  ///< of the admin interface, answered by Role::ask
+  /// A command that does its work and ends: no admin interface, no lifecycle, no reload. It is
+  /// started and run; a signal drops it where it waits.
+  bool is_job = false;
 };
 
 }  // namespace consort

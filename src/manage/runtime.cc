@@ -17,11 +17,13 @@
 #include <thread>
 #include <utility>
 
+#include "async/scope.hpp"
 #include "io/dns/cares.hpp"
 #include "io/uv/files.hpp"
 #include "io/uv/loop.hpp"
 #include "io/uv/network.hpp"
 #include "io/uv/process.hpp"
+#include "io/uv/signals.hpp"
 #include "manage/admin.hpp"
 #include "manage/admin_host.hpp"
 #include "manage/clock.hpp"
@@ -41,7 +43,9 @@ namespace consort {
 
 namespace {
 
+constexpr int kExitFailed = 1;
 constexpr int kExitUnavailable = 69;
+constexpr int kExitSignal = 128;
 
 /// Started with a closed stderr, the first descriptor opened would take its place: log lines would
 /// go into the loop's own pipe or to a client.
@@ -277,6 +281,91 @@ int Process::run() {
   return supervisor_.exit_code();
 }
 
+/// A command that does its work and ends: nobody to manage it but the shell that waits for it.
+class Job final : io::SignalHandler {
+ public:
+  Job(const RoleSpec& spec, LoadedConfig loaded);
+  int run();
+
+ private:
+  void on_signal(int number) override;
+  Task<> work();
+
+  const LoadedConfig loaded_;
+  LogSink stderr_{STDERR_FILENO};
+  Logger log_;
+  Registry metrics_;
+  CheckBoard checks_;
+  Random random_;
+  io::UvLoop loop_;
+  io::UvNetwork network_;
+  io::CaresDns dns_;
+  io::UvFiles files_;
+  io::UvProcesses processes_;
+  io::UvSignals signals_;
+  std::unique_ptr<Role> role_;
+  int exit_code_ = kExitUnavailable;
+  TaskScope work_;
+};
+
+Job::Job(const RoleSpec& spec, LoadedConfig loaded)
+    : loaded_(std::move(loaded)),
+      log_({.write = write_line, .wall_ms = wall_ms, .context = &stderr_},
+           log_options(loaded_.manage, spec)),
+      random_(random_seed()),
+      network_(loop_),
+      dns_(loop_),
+      files_(loop_),
+      processes_(loop_),
+      signals_(loop_) {
+  const Services services{.loop = loop_,
+                          .network = network_,
+                          .dns = dns_,
+                          .files = files_,
+                          .processes = processes_,
+                          .random = random_,
+                          .metrics = metrics_,
+                          .checks = checks_,
+                          .log = log_};
+  role_ = spec.make(services, *loaded_.role);
+}
+
+int Job::run() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    if (Result<> watched = signals_.watch(number, *this); watched) continue;
+    std::fprintf(stderr, "consort: cannot watch signals\n");
+    return kExitUnavailable;
+  }
+  work_.spawn(work());
+  loop_.run();
+  block_stop_signals();
+  // Children of work that a signal has cut short are killed by this.
+  work_.cancel();
+  role_.reset();
+  log_.flush();
+  return exit_code_;
+}
+
+Task<> Job::work() {
+  Result<> done = co_await role_->start();
+  if (done) {
+    exit_code_ = kExitFailed;
+    done = co_await role_->run();
+  }
+  if (done) {
+    exit_code_ = role_->exit_code();
+  } else {
+    // To whoever typed the command, not into a log.
+    std::fprintf(stderr, "consort: %s\n", done.error().message().c_str());
+  }
+  loop_.stop();
+}
+
+void Job::on_signal(int number) {
+  exit_code_ = kExitSignal + number;
+  loop_.stop();
+}
+
 }  // namespace
 
 int run_role(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources) {
@@ -285,6 +374,10 @@ int run_role(const RoleSpec& spec, LoadedConfig loaded, ConfigSources sources) {
   raise_descriptor_limit();
   // Two threads that hardly allocate at the same time: one arena halves the resident memory.
   ::mallopt(M_ARENA_MAX, 1);
+  if (spec.is_job) {
+    Job job(spec, std::move(loaded));
+    return job.run();
+  }
   Process process(spec, std::move(loaded), std::move(sources));
   return process.run();
 }
