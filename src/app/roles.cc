@@ -1,5 +1,8 @@
 #include "app/roles.hpp"
 
+#include "roles/gather/check_role.hpp"
+#include "roles/gather/leaf_role.hpp"
+#include "roles/gather/role.hpp"
 #include "roles/shard_proxy/role.hpp"
 
 namespace consort {
@@ -7,6 +10,9 @@ namespace {
 
 constexpr const RoleSpec* kRoles[] = {
     &shard_proxy::kShardProxy,
+    &gather::kGatherRoot,
+    &gather::kGatherLeaf,
+    &gather::kGatherCheck,
 };
 
 constexpr RoleGroup kGroups[] = {

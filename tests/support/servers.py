@@ -193,24 +193,18 @@ class Haproxy(Server):
         super().__init__(["haproxy", "-db", "-q", "-f", self.config.name], port)
 
 
-class ShardProxy(Process):
-    """`consort ambassador shard-proxy`, ready when the constructor returns.
+class Consort(Process):
+    """A role of consort, ready when the constructor returns.
 
-    options: further command line words. The admin interface gets a free port of its own, in
-    `admin`, unless options name one.
+    role: its command; words, options: what follows. The admin interface has a free port of its own,
+    `admin`.
     """
 
-    def __init__(self, servers=(), protocol="redis", options=(), listen=None, wait=True, env=None):
-        self.port = listen or free_port()
+    def __init__(self, role, words=(), options=(), wait=True, env=None):
         self.admin = free_port()
         self.name = f"test-{self.admin}"
-        words = [CONSORT, "ambassador", "shard-proxy", "--admin", f"127.0.0.1:{self.admin}",
-                 "--name", self.name]
-        if servers:
-            words += ["--listen", f"127.0.0.1:{self.port}", "--protocol", protocol]
-            for server in servers:
-                words += ["--server", server if isinstance(server, str) else f"127.0.0.1:{server}"]
-        super().__init__([*words, *options], env=env)
+        super().__init__([CONSORT, *role, "--admin", f"127.0.0.1:{self.admin}", "--name",
+                          self.name, *words, *options], env=env)
         if wait:
             self.wait_ready()
 
@@ -241,6 +235,31 @@ class ShardProxy(Process):
             if line.startswith((name + "{", name + " ")):
                 total += float(line.rsplit(" ", 1)[1])
         return total
+
+
+class ShardProxy(Consort):
+    """`consort ambassador shard-proxy`; options: further command line words."""
+
+    def __init__(self, servers=(), protocol="redis", options=(), listen=None, wait=True, env=None):
+        self.port = listen or free_port()
+        words = []
+        if servers:
+            words = ["--listen", f"127.0.0.1:{self.port}", "--protocol", protocol]
+            for server in servers:
+                words += ["--server", server if isinstance(server, str) else f"127.0.0.1:{server}"]
+        super().__init__(["ambassador", "shard-proxy"], words, options, wait, env)
+
+
+class GatherRoot(Consort):
+    """`consort gather-root`; leaves: what --leaf takes; options: further command line words."""
+
+    def __init__(self, leaves=(), options=(), listen=None, wait=True, env=None):
+        self.port = listen or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        words = ["--listen", f"127.0.0.1:{self.port}"]
+        for leaf in leaves:
+            words += ["--leaf", leaf]
+        super().__init__(["gather-root"], words, options, wait, env)
 
 
 def exchange(address, request, replies_end, timeout=10.0):
