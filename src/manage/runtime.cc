@@ -217,7 +217,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
                         {"cause", made.cause},
                         {"seq", made.seq}});
     host_.tell_transition();
-    if (made.from == State::starting) release_startup_pages();
+    if (made.to == State::ready) release_startup_pages();
   });
   host_.attach(admin_, supervisor_, metrics_, manage_.grace);
 }

@@ -3,7 +3,7 @@
 
 namespace consort {
 
-/// Most of the executable's pages that a process has mapped by the time it serves are of reading
+/// Most of the executable's pages that a process has mapped by the time it is ready are of reading
 /// options and files, and neighbours that the kernel maps along with what is touched. They are
 /// unmapped; what is used again comes back from the page cache for the price of a minor fault.
 /// About 1 MB of resident memory. Does nothing where the kernel refuses.

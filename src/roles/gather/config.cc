@@ -269,6 +269,16 @@ void Config::validate(Problems& problems) {
   }
   if (routes.empty()) problems.error("routes: empty; describe at least one route");
   for (RouteConfig& each : routes) check_route(each, problems);
+  // Read now, so that a wrong file is told as one and not as a leaf that does not answer. Only when
+  // files are named: OpenSSL costs memory.
+  const bool names_files =
+      !tls.ca_file.empty() || !tls.client_cert.empty() || !tls.client_key.empty();
+  if (names_files) {
+    const auto no_environment = [](const std::string&) { return std::optional<std::string>(); };
+    if (auto client = io::TlsClient::create(tls.settings(), no_environment); !client) {
+      problems.error(client.error().message());
+    }
+  }
   if (leaves.empty() && !topology.source && problems.ok()) {
     problems.error("no leaf; give --leaf URL for each shard, or --topology");
   }

@@ -6,6 +6,8 @@
 namespace consort::gather {
 
 bool FlightRecorder::wants(std::uint64_t duration_us, std::uint64_t now_ms) {
+  const bool has_room = entries_.size() < kMost && bytes_ < kMostBytes / 2;
+  if (has_room) return true;
   // When everything becomes slower every request is among the slowest: a sample will do.
   if (now_ms / kRateMs != rate_window_) {
     rate_window_ = now_ms / kRateMs;
@@ -18,8 +20,7 @@ bool FlightRecorder::wants(std::uint64_t duration_us, std::uint64_t now_ms) {
 }
 
 bool FlightRecorder::is_slow(std::uint64_t duration_us, std::uint64_t now_ms) const {
-  const bool has_room = entries_.size() < kMost && bytes_ < kMostBytes / 2;
-  if (entries_.empty() || has_room || oldest_ms_ + kForgottenMs < now_ms) return true;
+  if (oldest_ms_ + kForgottenMs < now_ms) return true;
   return duration_us > entries_.back().duration_us;
 }
 

@@ -94,7 +94,8 @@ def test_each_level_has_less_time_and_each_attempt_too(gather):
                 if each.header("Consort-Request-Id") == request_id]
     assert second.header("Consort-Attempt") == "2"
     assert left_ms(slow.requests[-1]) < 500
-    assert left_ms(second) <= left_ms(slow.requests[-1]) - 50
+    # 50 ms less are left, and what is told is 4 % less than that.
+    assert left_ms(second) <= left_ms(slow.requests[-1]) - 45
 
 
 def test_leaf_timeout_is_what_a_leaf_has(gather):
