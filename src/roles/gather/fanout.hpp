@@ -17,7 +17,7 @@
 // what is behind it, as far as that is known.
 //
 // One timer per request, whatever its width: the earliest of deadline, wait's end and hedges. A
-// call costs one allocation beside its head and its body. Belongs to the role's loop.
+// call costs two allocations beside its head and its body. Belongs to the role's loop.
 #pragma once
 
 #include <cstdint>

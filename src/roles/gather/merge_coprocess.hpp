@@ -10,7 +10,7 @@
 //      \--> every child is down: waits for a restart that is due within 100 ms, else fails
 //
 // A child that is killed for its silence times out its other requests too. One that has been silent
-// for less than kPatienceMs is left alone until then, so that clients with deadlines of their own
+// for less than its patience is left alone until then, so that clients with deadlines of their own
 // cannot have it killed. A request whose task is dropped is forgotten; its late answer is thrown
 // away, as is any answer with an unknown id. A line that is no answer kills the child.
 #pragma once

@@ -114,7 +114,6 @@ inline constexpr ProblemType kTotalBodyTooLarge{"urn:consort:gather:total-body-t
                                                 "The leaves' answers together are too large"};
 inline constexpr ProblemType kMemoryLimit{"urn:consort:gather:memory-limit",
                                           "Too little memory is left for the request"};
-inline constexpr ProblemType kDraining{"urn:consort:gather:draining", "This root is about to stop"};
 }  // namespace problems
 
 struct Problem {

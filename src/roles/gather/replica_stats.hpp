@@ -59,7 +59,7 @@ class ReplicaStats {
   static constexpr std::uint64_t kProbeEveryMs = 5'000;
 
   /// From the topology. Of a shard's replicas only those of the lowest tier that has usable ones
-  /// are chosen: 0 for our zone (or the best SRV priority), 1 and up for the others.
+  /// are chosen: 0 for the best priority, 1 and up for the others.
   struct Place {
     std::uint32_t weight = 1;  ///< 0 counts as drained
     std::uint8_t tier = 0;

@@ -34,7 +34,7 @@ inline constexpr std::uint32_t kMaxReplicaWeight = 10'000;
 struct ReplicaSpec {
   http::Url url;
   std::uint32_t weight = 1;  ///< share of the shard's calls, 1 to kMaxReplicaWeight
-  std::string zone;          ///< where it runs; empty is unknown
+  std::string zone;          ///< where it runs, empty is unknown; shown, not used
   /// 0 is preferred; a higher one is for when no lower one is usable (as in SRV records).
   std::uint16_t priority = 0;
 
@@ -71,7 +71,7 @@ struct ShardRange {
 
 struct ShardSpec {
   std::string id;                  ///< distinct; letters, digits, '_', '-' and '.'
-  std::uint64_t weight = 1;        ///< documents behind it, for coverage; 1 to kMaxShardWeight
+  std::uint64_t weight = 1;        ///< documents behind it; shown, not used; 1 to kMaxShardWeight
   std::vector<ShardRange> ranges;  ///< fields distinct
   std::vector<std::pair<std::string, std::string>> tags;  ///< names distinct
   std::vector<ReplicaSpec> replicas;  ///< never empty; URLs distinct; sorted by priority
