@@ -1,4 +1,4 @@
-// What a review of the root found: each case says what the specification wants.
+// Where rules of a fan-out meet: children and coverage, lines and hedges, ends and those who wait.
 #include <doctest/doctest.h>
 
 #include <string>
