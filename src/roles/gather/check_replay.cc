@@ -92,8 +92,8 @@ void append_row(std::string& out, std::string_view name, std::string_view then,
   out += row + "\n";
 }
 
-std::string outcome_of(const ReplayLeaf* leaf) {
-  if (leaf == nullptr) return "(not there)";
+std::string outcome_of(const ReplayLeaf* leaf, std::uint64_t left_out) {
+  if (leaf == nullptr) return left_out > 0 ? "(not recorded)" : "(not there)";
   std::string text = leaf->outcome;
   if (!leaf->error.empty()) text += " (" + leaf->error + ")";
   if (leaf->attempts > 1) text += " after " + std::to_string(leaf->attempts) + " attempts";
@@ -104,9 +104,11 @@ std::string figure_of(const ReplayLeaf* leaf) {
   return leaf == nullptr || !leaf->ms ? "-" : in_ms(*leaf->ms);
 }
 
-void append_leaf(std::string& out, const ReplayLeaf* then, const ReplayLeaf* now) {
-  const std::string before = outcome_of(then);
-  const std::string after = outcome_of(now);
+/// left_out: how many leaves a record may have had beside those that it tells of.
+void append_leaf(std::string& out, const ReplayLeaf* then, const ReplayLeaf* now,
+                 std::uint64_t left_out) {
+  const std::string before = outcome_of(then, left_out);
+  const std::string after = outcome_of(now, left_out);
   append_row(out, then != nullptr ? then->shard : now->shard, figure_of(then), figure_of(now),
              before == after ? after : before + " --> " + after);
 }
@@ -171,14 +173,21 @@ std::string side_by_side(const ReplayTimeline& then, const ReplayTimeline& now) 
   for (const ReplayLeaf& leaf : now.leaves) left.emplace(leaf.shard, &leaf);
   for (const ReplayLeaf& leaf : then.leaves) {
     const auto found = left.find(leaf.shard);
-    append_leaf(out, &leaf, found == left.end() ? nullptr : found->second);
+    append_leaf(out, &leaf, found == left.end() ? nullptr : found->second, now.leaves_left_out);
     if (found != left.end()) left.erase(found);
   }
+  std::uint64_t untold = 0;
   for (const ReplayLeaf& leaf : now.leaves) {
-    if (left.erase(leaf.shard) > 0) append_leaf(out, nullptr, &leaf);
+    if (left.erase(leaf.shard) == 0) continue;
+    // Of many leaves the record has those that tell most.
+    if (then.leaves_left_out > 0 && leaf.outcome == "ok" && leaf.attempts <= 1) {
+      ++untold;
+    } else {
+      append_leaf(out, nullptr, &leaf, then.leaves_left_out);
+    }
   }
-  const std::uint64_t left_out = std::max(then.leaves_left_out, now.leaves_left_out);
-  if (left_out > 0) out += "and " + std::to_string(left_out) + " shards that were not recorded\n";
+  untold = std::max(untold, now.leaves_left_out);
+  if (untold > 0) out += "and " + std::to_string(untold) + " shards that were not recorded\n";
   return out;
 }
 

@@ -266,11 +266,12 @@ http::Response Root::Exchange::finish(http::Response response) {
                             .merged_ns = merged_ns_,
                             .coverage = coverage_};
   if (root_.recorder_.wants(total_us, now_ms)) {
-    root_.recorder_.add(total_us, now_ms, timeline_json(facts, *fanout_));
+    root_.recorder_.add(total_us, now_ms,
+                        timeline_json(facts, *fanout_, FlightRecorder::kMostLeaves));
   }
   if (wants_explanation()) {
     std::string answer = explain_json(response);
-    response.body = timeline_json(facts, *fanout_, answer) + "\n";
+    response.body = timeline_json(facts, *fanout_, kMaxTimelineLeaves, answer) + "\n";
     response.content_type = "application/json";
     response.status = 200;
   }

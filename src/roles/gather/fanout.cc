@@ -85,9 +85,9 @@ void Fanout::expire() {
   for (Leaf& leaf : leaves_) {
     if (leaf.is_done) continue;
     bool was_asked = false;
-    for (auto& attempt : leaf.attempts) {
-      was_asked = was_asked || attempt->is_running || attempt->end != AttemptEnd::none;
-      if (attempt->is_running) give_up(*attempt, AttemptEnd::timed_out, is_replicas_fault);
+    for (Attempt& attempt : leaf.attempts) {
+      was_asked = was_asked || attempt.is_running || attempt.end != AttemptEnd::none;
+      if (attempt.is_running) give_up(attempt, AttemptEnd::timed_out, is_replicas_fault);
     }
     if (!was_asked) {
       limit_hit_ = LimitHit::replica;
@@ -110,9 +110,9 @@ void Fanout::end_leaf(Leaf& leaf, LeafVerdict verdict) {
   --pending_;
   if (verdict == LeafVerdict::ok || verdict == LeafVerdict::empty) ++good_;
   if (verdict == LeafVerdict::client_error) ++refusals_;
-  for (auto& attempt : leaf.attempts) attempt->leave_line();
-  for (auto& attempt : leaf.attempts) {
-    if (attempt->is_running) give_up(*attempt, AttemptEnd::superseded, false);
+  for (Attempt& attempt : leaf.attempts) attempt.leave_line();
+  for (Attempt& attempt : leaf.attempts) {
+    if (attempt.is_running) give_up(attempt, AttemptEnd::superseded, false);
   }
 }
 
@@ -220,16 +220,19 @@ void Fanout::finish() {
   timer_.cancel();
   leave_lines();
   for (Leaf& leaf : leaves_) {
-    for (auto& attempt : leaf.attempts) {
-      if (attempt->is_running) give_up(*attempt, AttemptEnd::superseded, false);
+    for (Attempt& attempt : leaf.attempts) {
+      if (attempt.is_running) give_up(attempt, AttemptEnd::superseded, false);
     }
   }
+  root_.memory.give(heads_.bytes());
+  held_bytes_ -= heads_.bytes();
+  heads_.clear();
 }
 
 /// Before calls are given up: each makes place for the next one in its line, which may be ours.
 void Fanout::leave_lines() {
   for (Leaf& leaf : leaves_) {
-    for (auto& attempt : leaf.attempts) attempt->leave_line();
+    for (Attempt& attempt : leaf.attempts) attempt.leave_line();
   }
 }
 

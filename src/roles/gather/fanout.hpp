@@ -17,7 +17,7 @@
 // what is behind it, as far as that is known.
 //
 // One timer per request, whatever its width: the earliest of deadline, wait's end and hedges. A
-// call costs two allocations beside its head and its body. Belongs to the role's loop.
+// call costs no allocation beside its body, but for a shard's second. Belongs to the role's loop.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,8 @@
 
 #include "async/event.hpp"
 #include "async/timer.hpp"
+#include "base/byte_arena.hpp"
+#include "base/mostly_one.hpp"
 #include "net/http_pool.hpp"
 #include "roles/gather/backend.hpp"
 #include "roles/gather/coverage.hpp"
@@ -65,9 +67,7 @@ class Fanout final : private http::Call::Owner {
     std::uint64_t ended_ns = 0;
     int status_seen = 0;
     std::uint64_t body_bytes = 0;  ///< that memory is accounted for
-    std::uint64_t head_bytes = 0;  ///< the same
     std::string why;               ///< it failed
-    std::string head;
   };
 
   /// One shard of the request, and in the end what came of it.
@@ -87,7 +87,7 @@ class Fanout final : private http::Call::Owner {
     std::uint64_t hedge_at_us = UINT64_MAX;
     std::string_view hedge_note;  ///< why there was no hedge, or not yet
     std::uint64_t ended_ns = 0;
-    std::vector<std::unique_ptr<Attempt>> attempts;
+    MostlyOne<Attempt> attempts;
 
     std::string_view id() const { return shard->spec->id; }
   };
@@ -151,6 +151,7 @@ class Fanout final : private http::Call::Owner {
   std::optional<std::uint32_t> pick(Leaf& leaf, ReplicaChoice::For what);
   std::optional<std::uint32_t> pick_busy(Leaf& leaf) const;
   void begin_call(Attempt& attempt);
+  std::string_view head_of(const Attempt& attempt, std::uint64_t left_us);
   void end_attempt(Attempt& attempt, AttemptEnd end);
   void teach(const Attempt& attempt);
   void give_up(Attempt& attempt, AttemptEnd end, bool is_replicas_fault);
@@ -169,6 +170,7 @@ class Fanout final : private http::Call::Owner {
   RootState& root_;
   Plan plan_;
   RouteShards& shards_;
+  ByteArena heads_;  ///< of requests, before the calls that send them
   std::vector<Leaf> leaves_;
   Event done_;
   Timer timer_;

@@ -68,8 +68,8 @@ void Fanout::Attempt::on_place() {
 }
 
 bool Fanout::has_running(const Leaf& leaf) const {
-  return std::any_of(leaf.attempts.begin(), leaf.attempts.end(), [](const auto& attempt) {
-    return attempt->is_running || attempt->is_waiting();
+  return std::any_of(leaf.attempts.begin(), leaf.attempts.end(), [](const Attempt& attempt) {
+    return attempt.is_running || attempt.is_waiting();
   });
 }
 
@@ -82,7 +82,7 @@ std::uint64_t Fanout::elapsed_us(const Attempt& attempt) const {
 std::optional<std::uint32_t> Fanout::pick(Leaf& leaf, ReplicaChoice::For what) {
   std::array<std::uint32_t, 8> tried{};
   const std::size_t count = std::min(leaf.attempts.size(), tried.size());
-  for (std::size_t i = 0; i < count; ++i) tried[i] = leaf.attempts[i]->replica;
+  for (std::size_t i = 0; i < count; ++i) tried[i] = leaf.attempts[i].replica;
   const auto picked =
       shards_.choices[leaf.index].pick(leaf.shard->stats, std::span(tried).first(count),
                                        root_.services.loop.now_ms(), root_.services.random, what);
@@ -101,8 +101,9 @@ std::optional<std::uint32_t> Fanout::pick_busy(Leaf& leaf) const {
   };
   for (std::uint32_t i = 0; i < leaf.shard->replicas.size(); ++i) {
     Backend& backend = *leaf.shard->replicas[i];
-    const bool was_tried = std::any_of(leaf.attempts.begin(), leaf.attempts.end(),
-                                       [i](const auto& attempt) { return attempt->replica == i; });
+    const bool was_tried =
+        std::any_of(leaf.attempts.begin(), leaf.attempts.end(),
+                    [i](const Attempt& attempt) { return attempt.replica == i; });
     if (was_tried || backend.stats().is_drained()) continue;
     if (!best || rank(i) < rank(*best)) best = i;
   }
@@ -120,7 +121,7 @@ bool Fanout::start_next(Leaf& leaf) {
 
 void Fanout::start_attempt(Leaf& leaf, std::uint32_t replica, bool is_hedge) {
   Backend& backend = *leaf.shard->replicas[replica];
-  Attempt& attempt = *leaf.attempts.emplace_back(std::make_unique<Attempt>(*this, leaf, backend));
+  Attempt& attempt = leaf.attempts.add(*this, leaf, backend);
   attempt.replica = replica;
   attempt.number = static_cast<std::uint32_t>(leaf.attempts.size());
   attempt.is_hedge = is_hedge;
@@ -152,21 +153,31 @@ void Fanout::begin_call(Attempt& attempt) {
     }
   }
   const std::uint64_t left_us = (plan_.deadline_ms - std::min(now_ms, plan_.deadline_ms)) * 1000;
-  const LeafRequest::Attempt facts{.url = attempt.backend.url(),
-                                   .shard = leaf.id(),
-                                   .index = leaf.index,
-                                   .number = attempt.number,
-                                   .deadline_lines = deadline_lines(left_us)};
-  plan_.request.append_head(attempt.head, facts, root_.services.random);
-  attempt.head_bytes = attempt.head.size();
-  root_.memory.force(attempt.head_bytes);
-  held_bytes_ += attempt.head_bytes;
   http::CallRequest request;
   request.method = plan_.request.method();
-  request.head = attempt.head;
+  request.head = head_of(attempt, left_us);
   request.body = plan_.request.body();
   request.may_repeat = may_repeat;
   attempt.backend.pool().start(attempt, request);
+}
+
+/// Kept until all calls have ended: a connection that died while idle has it sent again.
+std::string_view Fanout::head_of(const Attempt& attempt, std::uint64_t left_us) {
+  const LeafRequest::Attempt facts{.url = attempt.backend.url(),
+                                   .shard = attempt.leaf.id(),
+                                   .index = attempt.leaf.index,
+                                   .number = attempt.number,
+                                   .deadline_lines = deadline_lines(left_us)};
+  std::string& head = root_.scratch;
+  head.clear();
+  plan_.request.append_head(head, facts, root_.services.random);
+  // They are of about one length: the first says what all need.
+  const std::size_t all = heads_.bytes() == 0 ? (head.size() + 16) * leaves_.size() : 0;
+  const std::size_t before = heads_.bytes();
+  const std::string_view kept = heads_.keep(head, all);
+  root_.memory.force(heads_.bytes() - before);
+  held_bytes_ += heads_.bytes() - before;
+  return kept;
 }
 
 /// All calls of a turn are told the same.
@@ -187,10 +198,6 @@ void Fanout::end_attempt(Attempt& attempt, AttemptEnd end) {
   attempt.is_running = false;
   attempt.end = end;
   attempt.ended_ns = now_ns_;
-  root_.memory.give(attempt.head_bytes);
-  held_bytes_ -= attempt.head_bytes;
-  attempt.head_bytes = 0;
-  std::string().swap(attempt.head);
   const bool is_late = attempt.leaf.is_hedged && !attempt.is_hedge;
   if (attempt.is_hedge) {
     (end == AttemptEnd::won ? plan_.route.metrics.hedges_won : plan_.route.metrics.hedges_lost)
@@ -431,8 +438,8 @@ void Fanout::hedge_late() {
   }
   const auto late = static_cast<std::uint32_t>(
       std::count_if(leaves_.begin(), leaves_.end(), [&](const Leaf& leaf) {
-        return !leaf.is_done && !leaf.attempts.empty() && leaf.attempts.front()->started_ns > 0 &&
-               leaf.attempts.front()->started_ns / 1000 + *delay_us <= now_ms * 1000;
+        return !leaf.is_done && !leaf.attempts.empty() && leaf.attempts[0].started_ns > 0 &&
+               leaf.attempts[0].started_ns / 1000 + *delay_us <= now_ms * 1000;
       }));
   for (Leaf& leaf : leaves_) {
     if (leaf.hedge_at_us <= now_ms * 1000) hedge(leaf, *delay_us, std::max(late, 1U));
@@ -442,7 +449,7 @@ void Fanout::hedge_late() {
 void Fanout::hedge(Leaf& leaf, std::uint64_t delay_us, std::uint32_t late) {
   leaf.hedge_at_us = UINT64_MAX;
   RouteMetrics& metrics = plan_.route.metrics;
-  const bool is_one_running = leaf.attempts.size() == 1 && leaf.attempts.front()->is_running;
+  const bool is_one_running = leaf.attempts.size() == 1 && leaf.attempts[0].is_running;
   if (!is_one_running || plan_.route.config.attempts < 2) return;
   const auto replica =
       leaf.shard->replicas.size() > 1 ? pick(leaf, ReplicaChoice::For::hedge) : std::nullopt;

@@ -35,6 +35,7 @@ void FlightRecorder::add(std::uint64_t duration_us, std::uint64_t now_ms,
   const auto place = std::find_if(entries_.begin(), entries_.end(), [duration_us](auto& entry) {
     return entry.duration_us < duration_us;
   });
+  timeline_json.shrink_to_fit();
   bytes_ += timeline_json.size();
   entries_.insert(place, {duration_us, now_ms, std::move(timeline_json)});
   const auto oldest =

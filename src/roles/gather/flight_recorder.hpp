@@ -14,7 +14,9 @@ class FlightRecorder {
  public:
   static constexpr std::size_t kMost = 100;
   static constexpr std::uint64_t kForgottenMs = 15 * 60 * 1000;
-  /// A timeline of thousands of leaves is cut by its writer; this is the sum that is kept.
+  /// Of a request's leaves, those that tell most: a hundred times all of a wide request's would be
+  /// most of the root's memory.
+  static constexpr std::size_t kMostLeaves = 16;
   static constexpr std::size_t kMostBytes = 4 << 20;
 
   /// Whether a request of this duration would be among the slowest.

@@ -16,6 +16,8 @@ void append_number(std::string& out, std::uint64_t number) {
   out.append(text, end);
 }
 
+constexpr std::string_view kVersionAndHost = " HTTP/1.1\r\nHost: ";
+
 void append_header(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
@@ -216,7 +218,9 @@ LeafRequest::LeafRequest(const http::Request& request, const ScatterTemplates& t
   for (const auto& [name, value] : request.headers) {
     if (name == "connection") connection.append(value).append(",");
   }
+  if (templates.path.empty()) target_.append(path_).append(query_).append(kVersionAndHost);
   common_.reserve(512);
+  common_ = "\r\n";
   std::string via;
   for (const auto& [name, value] : request.headers) {
     if (is_forwarded(name, connection) && !templates.sets(name)) {
@@ -236,50 +240,58 @@ LeafRequest::LeafRequest(const http::Request& request, const ScatterTemplates& t
       method_ == "PUT" || method_ == "PATCH") {
     append_header(common_, "Content-Length", std::to_string(request.body.size()));
   }
+  common_ += "Consort-Shard: ";
+}
+
+void LeafRequest::append_target(std::string& out, const Attempt& attempt) const {
+  const std::size_t start = out.size();
+  out += attempt.url.path_prefix;
+  // The prefix may end as the path begins.
+  if (out.back() == '/' && out.size() > start) out.pop_back();
+  if (templates_.path.empty()) {
+    out += target_;
+    return;
+  }
+  templates_.path.append(out, values_for(attempt));
+  const bool has_query = out.find('?', start) != out.npos;
+  if (!has_query) {
+    out += query_;
+  } else if (query_.size() > 1) {
+    out.append("&").append(query_.substr(1));
+  }
+  out += kVersionAndHost;
 }
 
 void LeafRequest::append_head(std::string& out, const Attempt& attempt, Random& random) const {
+  out += method_;
+  out += ' ';
+  append_target(out, attempt);
+  out += attempt.url.host_header;
+  out += common_;
+  out += attempt.shard;
+  out += "\r\nConsort-Attempt: ";
+  append_number(out, attempt.number);
+  if (trace_ != nullptr) {
+    out += "\r\ntraceparent: ";
+    trace_->append_child_traceparent(out, random);
+  }
+  out += "\r\n";
+  out += attempt.deadline_lines;
+  for (const auto& [name, value] : templates_.headers) {
+    out.append(name).append(": ");
+    value.append(out, values_for(attempt));
+    out += "\r\n";
+  }
+  out += "\r\n";
+}
+
+Template::Values LeafRequest::values_for(const Attempt& attempt) const {
   Template::Values values;
   values.shard = attempt.shard;
   values.index = attempt.index;
   values.shards = shards_;
   values.path = path_;
-  out.reserve(out.size() + common_.size() + path_.size() + query_.size() + 320);
-  out.append(method_).append(" ");
-  const std::size_t start = out.size();
-  out.append(attempt.url.path_prefix);
-  // The prefix may end as the path begins.
-  if (out.back() == '/' && out.size() > start) out.pop_back();
-  if (templates_.path.empty()) {
-    out.append(path_).append(query_);
-  } else {
-    templates_.path.append(out, values);
-    const bool has_query = out.find('?', start) != out.npos;
-    if (!has_query) {
-      out += query_;
-    } else if (query_.size() > 1) {
-      out.append("&").append(query_.substr(1));
-    }
-  }
-  out.append(" HTTP/1.1\r\n");
-  append_header(out, "Host", attempt.url.host_header);
-  out += common_;
-  append_header(out, "Consort-Shard", attempt.shard);
-  out.append("Consort-Attempt: ");
-  append_number(out, attempt.number);
-  out.append("\r\n");
-  if (trace_ != nullptr) {
-    out.append("traceparent: ");
-    trace_->append_child_traceparent(out, random);
-    out.append("\r\n");
-  }
-  out.append(attempt.deadline_lines);
-  for (const auto& [name, value] : templates_.headers) {
-    out.append(name).append(": ");
-    value.append(out, values);
-    out.append("\r\n");
-  }
-  out.append("\r\n");
+  return values;
 }
 
 }  // namespace consort::gather

@@ -101,6 +101,9 @@ class LeafRequest {
   bool is_read() const { return method_ == "GET"; }
 
  private:
+  void append_target(std::string& out, const Attempt& attempt) const;
+  Template::Values values_for(const Attempt& attempt) const;
+
   const http::Request& request_;
   const ScatterTemplates& templates_;
   const TraceContext* trace_;
@@ -109,7 +112,9 @@ class LeafRequest {
   std::string_view query_;  ///< with its "?"
   std::uint32_t shards_;
   bool is_idempotent_;
-  std::string common_;
+  // The head in order, but for what stands between these and differs from leaf to leaf:
+  std::string target_;  ///< unless the route has a path of its own
+  std::string common_;  ///< from behind the host's name to the shard's
 };
 
 }  // namespace consort::gather

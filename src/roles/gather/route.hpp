@@ -71,6 +71,7 @@ struct RootState {
   Limits limits;
   RootMetrics metrics;
   MemoryBudget memory;
+  std::string scratch;  ///< for what is put together and copied in one go
   OutlierDetector outliers;
   /// After a failure: a replica that may have come over a limit is looked at soon.
   void note_failure(const ReplicaStats& replica, std::uint64_t now_ms) {

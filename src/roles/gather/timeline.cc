@@ -1,6 +1,9 @@
 #include "roles/gather/timeline.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <tuple>
+#include <vector>
 
 #include "base/json_writer.hpp"
 
@@ -53,15 +56,31 @@ void write_leaf(JsonWriter& json, const Fanout::Leaf& leaf, std::uint64_t starte
   write_moment(json, "ms", started_ns, leaf.ended_ns);
   if (!leaf.hedge_note.empty()) json.key("hedge").value(leaf.hedge_note);
   json.key("attempts").begin_array();
-  for (const auto& attempt : leaf.attempts) write_attempt(json, *attempt, started_ns);
+  for (const Fanout::Attempt& attempt : leaf.attempts) write_attempt(json, attempt, started_ns);
   json.end_array();
   json.end_object();
 }
 
+/// In the request's order.
+std::vector<const Fanout::Leaf*> most_telling(const Fanout& fanout, std::size_t most) {
+  std::vector<const Fanout::Leaf*> leaves;
+  leaves.reserve(fanout.leaves().size());
+  for (const Fanout::Leaf& leaf : fanout.leaves()) leaves.push_back(&leaf);
+  if (leaves.size() <= most) return leaves;
+  const auto tells = [](const Fanout::Leaf* leaf) {
+    return std::tuple(leaf->verdict != LeafVerdict::ok, leaf->attempts.size() > 1, leaf->ended_ns);
+  };
+  std::nth_element(leaves.begin(), leaves.begin() + static_cast<std::ptrdiff_t>(most), leaves.end(),
+                   [&](auto* a, auto* b) { return tells(a) > tells(b); });
+  leaves.resize(most);
+  std::sort(leaves.begin(), leaves.end());  // they lie in one vector
+  return leaves;
+}
+
 }  // namespace
 
-std::string timeline_json(const TimelineFacts& facts, const Fanout& fanout,
-                          std::string_view extra) {
+std::string timeline_json(const TimelineFacts& facts, const Fanout& fanout, std::size_t most,
+                          std::string_view answer) {
   JsonWriter json;
   json.begin_object();
   json.key("id").value(facts.id);
@@ -75,15 +94,13 @@ std::string timeline_json(const TimelineFacts& facts, const Fanout& fanout,
   json.key("merge_ms").value(ms_between(facts.scattered_ns, facts.merged_ns));
   json.key("coverage").raw(facts.coverage.to_json());
   json.key("leaves").begin_array();
-  const std::size_t shown = std::min(fanout.leaves().size(), kMaxTimelineLeaves);
-  for (std::size_t i = 0; i < shown; ++i) {
-    write_leaf(json, fanout.leaves()[i], facts.started_ns);
-  }
+  const std::vector<const Fanout::Leaf*> shown = most_telling(fanout, most);
+  for (const Fanout::Leaf* leaf : shown) write_leaf(json, *leaf, facts.started_ns);
   json.end_array();
-  if (shown < fanout.leaves().size()) {
-    json.key("leaves_left_out").value(fanout.leaves().size() - shown);
+  if (shown.size() < fanout.leaves().size()) {
+    json.key("leaves_left_out").value(fanout.leaves().size() - shown.size());
   }
-  if (!extra.empty()) json.key("answer").raw(extra);
+  if (!answer.empty()) json.key("answer").raw(answer);
   json.end_object();
   return json.take();
 }

@@ -31,12 +31,13 @@ struct TimelineFacts {
   const Coverage& coverage;
 };
 
-/// More leaves are counted in "leaves_left_out".
 inline constexpr std::size_t kMaxTimelineLeaves = 256;
 
-/// An object on one line. `extra` is appended inside it when not empty: ",\"answer\":..".
-std::string timeline_json(const TimelineFacts& facts, const Fanout& fanout,
-                          std::string_view extra = {});
+/// An object on one line. Of more leaves than `most`, shown are those that are not ok, then those
+/// with more than one attempt, then the last to answer; the rest is counted in "leaves_left_out".
+/// `answer` is a member of that name when not empty.
+std::string timeline_json(const TimelineFacts& facts, const Fanout& fanout, std::size_t most,
+                          std::string_view answer = {});
 
 /// The leaf that was done last; null without leaves.
 const Fanout::Leaf* slowest_leaf(const Fanout& fanout);

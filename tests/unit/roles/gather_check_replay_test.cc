@@ -91,3 +91,21 @@ TEST_CASE("then and now stand side by side, also shards that are in one of them 
       "new?                                 -      0.0 ms  (not there) --> ok\n";
   CHECK(side_by_side(then, now) == expected);
 }
+
+TEST_CASE("a leaf that the record left out is told only when something is wrong with it") {
+  ReplayTimeline then = *pick_timeline(kThen, "");
+  then.leaves.resize(1);
+  then.leaves_left_out = 3;
+  ReplayTimeline now = then;
+  now.leaves_left_out = 0;
+  for (const char* const shard : {"quiet", "failing", "repeated"}) {
+    now.leaves.push_back(ReplayLeaf{.shard = shard, .outcome = "ok", .ms = 1, .attempts = 1});
+  }
+  now.leaves[2].outcome = "failed";
+  now.leaves[3].attempts = 2;
+  const std::string told = side_by_side(then, now);
+  CHECK(told.find("quiet") == std::string::npos);
+  CHECK(told.find("(not recorded) --> failed\n") != std::string::npos);
+  CHECK(told.find("(not recorded) --> ok after 2 attempts\n") != std::string::npos);
+  CHECK(told.ends_with("and 1 shards that were not recorded\n"));
+}

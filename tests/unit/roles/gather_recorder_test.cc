@@ -137,7 +137,39 @@ TEST_CASE("only clients on this machine get explanations, unless the root gives 
   CHECK(client.answer().body == "[1]");
 }
 
-TEST_CASE("of very many leaves the first are told, and the others counted") {
+TEST_CASE("of many leaves the recorder keeps the failed, the repeated and the last") {
+  constexpr std::size_t kLeaves = FlightRecorder::kMostLeaves + 20;
+  GatherWorld world(kLeaves, 2);
+  world.route.hedge = *HedgeOptions::parse("off");
+  world.route.min_coverage = 90;
+  world.start();
+  const auto asked = [&world](std::size_t i) { return world.leaf(i, 0).calls() > 0 ? 0U : 1U; };
+  TestClient& client = world.get("/x");
+  world.run_for(1);
+  world.leaf(30, asked(30)).answer(0, status(500));
+  const std::size_t first = asked(5);
+  world.leaf(5, first).answer(0, status(503));
+  world.run_for(3);
+  world.leaf(5, 1 - first).answer(0, "1");
+  // The later, the lower its number: the last are not those that the request names last.
+  for (std::size_t i = kLeaves; i-- > 0;) {
+    if (i == 5 || i == 30) continue;
+    world.run_for(1);
+    world.leaf(i, asked(i)).answer(0, "1");
+  }
+  CHECK(client.answer().header("consort-coverage").find("ok=35, failed=1") != std::string::npos);
+  const json kept = json::parse(world.root().recorder().to_json());
+  REQUIRE(kept.size() == 1);
+  std::vector<std::string> shards;
+  for (const json& leaf : kept[0]["leaves"]) shards.push_back(leaf["shard"]);
+  std::vector<std::string> wanted;
+  for (int i = 0; i < 15; ++i) wanted.push_back("s" + std::to_string(i));
+  wanted.push_back("s30");
+  CHECK(shards == wanted);
+  CHECK(kept[0]["leaves_left_out"] == kLeaves - FlightRecorder::kMostLeaves);
+}
+
+TEST_CASE("of very many leaves an explanation tells some, and counts the others") {
   GatherWorld world(kMaxTimelineLeaves + 10);
   world.start();
   for (std::size_t i = 0; i < kMaxTimelineLeaves + 10; ++i) world.leaf(i).always("1");

@@ -339,7 +339,7 @@ class Storm {
     world_.config.limits.inflight = 10;
     world_.config.limits.queue_time = Millis(20);
     world_.config.limits.inflight_per_replica = 2;
-    world_.config.limits.memory = ByteSize{10'000};
+    world_.config.limits.memory = ByteSize{20'000};  // heads alone may be 14,000
     world_.config.limits.leaf_body = ByteSize{2000};
     world_.start();
     for (std::size_t i = 0; i < kShards; ++i) {
