@@ -15,6 +15,7 @@
 namespace consort::json_blocks {
 
 inline constexpr std::size_t kBlockBytes = 64;
+inline constexpr std::size_t kWideBytes = 16;  ///< of a register
 
 /// Bit i says what byte i of a block is.
 struct Masks {
@@ -49,6 +50,15 @@ struct Scalar {
     while (at < end && *at != '"' && *at != '\\' && static_cast<signed char>(*at) >= 0x20) ++at;
     return at;
   }
+  /// The same in the kWideBytes bytes at `at`; null when there is none.
+  static const char* find_special_wide(const char* at) {
+    const char* const found = find_special(at, at + kWideBytes);
+    return found == at + kWideBytes ? nullptr : found;
+  }
+  /// find_special() of at most kWideBytes bytes, where those before end may all be read.
+  static const char* find_special_back(const char* at, const char* end) {
+    return find_special(at, end);
+  }
 };
 
 #if defined(__SSE2__)
@@ -77,14 +87,22 @@ struct Sse2 {
   }
 
   static const char* find_special(const char* at, const char* end) {
-    for (; end - at >= 16; at += 16) {
-      const __m128i bytes = load(at);
-      // Signed: bytes above 127 are below 0x20 too.
-      const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-      const std::uint64_t found = bits(_mm_or_si128(quotes_and_backslashes(bytes), low));
-      if (found != 0) return at + std::countr_zero(found);
+    for (; end - at >= static_cast<std::ptrdiff_t>(kWideBytes); at += kWideBytes) {
+      const char* const found = find_special_wide(at);
+      if (found != nullptr) return found;
     }
     return Scalar::find_special(at, end);
+  }
+
+  static const char* find_special_wide(const char* at) {
+    const std::uint64_t found = specials(at);
+    return found == 0 ? nullptr : at + std::countr_zero(found);
+  }
+
+  static const char* find_special_back(const char* at, const char* end) {
+    const std::uint64_t found =
+        specials(end - kWideBytes) >> (kWideBytes - static_cast<std::size_t>(end - at));
+    return found == 0 ? end : at + std::countr_zero(found);
   }
 
  private:
@@ -93,6 +111,12 @@ struct Sse2 {
   }
   static std::uint64_t bits(__m128i bytes) {
     return static_cast<std::uint32_t>(_mm_movemask_epi8(bytes));
+  }
+  static std::uint64_t specials(const char* at) {
+    const __m128i bytes = load(at);
+    // Signed: bytes above 127 are below 0x20 too.
+    const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+    return bits(_mm_or_si128(quotes_and_backslashes(bytes), low));
   }
   static __m128i quotes_and_backslashes(__m128i bytes) {
     return _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
@@ -109,8 +133,12 @@ using Fastest = Scalar;
 #endif
 
 /// The white space of RFC 8259, section 2.
+inline bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 inline const char* skip_space(const char* at, const char* end) {
-  while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+  while (at < end && is_space(*at)) ++at;
   return at;
 }
 

@@ -45,6 +45,10 @@ void compare_loops(std::string_view text) {
     require(Fastest::find_quote(at, end) == Scalar::find_quote(at, end));
     require(Fastest::find_special(at, end) == Scalar::find_special(at, end));
     require(BracketWalker<Fastest>::find_end(at, end) == BracketWalker<Scalar>::find_end(at, end));
+    if (static_cast<std::size_t>(end - at) < kWideBytes) continue;
+    require(Fastest::find_special_wide(at) == Scalar::find_special_wide(at));
+    const char* const last = end - static_cast<unsigned char>(*at) % (kWideBytes + 1);
+    require(Fastest::find_special_back(last, end) == Scalar::find_special_back(last, end));
   }
 }
 
@@ -86,6 +90,15 @@ void compare_orders(std::string_view array) {
   }
 }
 
+/// Between brackets, as most documents are: check_json() reads those in its own way.
+void compare_enclosed(std::string_view text) {
+  const std::string inside(text);
+  for (const std::string& document : {"[" + inside + "]", "{\"a\":" + inside + "}"}) {
+    const Exact bytes(document);
+    require(check_json(bytes.view()).has_value() == test::oracle_accepts(document));
+  }
+}
+
 void compare_parsers(std::string_view text) {
   const Result<std::string_view> checked = check_json(text);
   require(checked.has_value() == test::oracle_accepts(text));
@@ -104,6 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Exact bytes({reinterpret_cast<const char*>(data), size});
   const std::string_view text = bytes.view();
   compare_parsers(text);
+  compare_enclosed(text);
   compare_loops(text);
   read_unchecked(text);
   if (const Result<JsonPointer> pointer = JsonPointer::parse(text)) {

@@ -222,6 +222,29 @@ TEST_CASE("what is no JSON is refused with the reason and the place") {
       {"\"\xed\xa0\x80\"", "a string is not UTF-8 at byte 1"},
       {"\"\xf4\x90\x80\x80\"", "a string is not UTF-8 at byte 1"},
       {"\"\xe2\x82", "a string is not UTF-8 at byte 1"},
+      // Between brackets, where hardly anything is looked at twice.
+      {"]", "no value begins like this at byte 0"},
+      {"[}", "no value begins like this at byte 1"},
+      {"{]", "a member's name in quotes is missing at byte 1"},
+      {"{}}", "something follows the value at byte 2"},
+      {"1]", "something follows the value at byte 1"},
+      {"[[1]", "the text ends too early: ']' is missing at byte 4"},
+      {"[[1] \n", "the text ends too early: ']' is missing at byte 6"},
+      {" {\"a\":[]", "the text ends too early: '}' is missing at byte 8"},
+      {"[[]", "the text ends too early: ']' is missing at byte 3"},
+      {"{\"a\":[1}", "neither ',' nor ']' follows an element at byte 7"},
+      {"{\"a\"}", "no ':' follows a member's name at byte 4"},
+      {"{\"a\":}", "no value begins like this at byte 5"},
+      {"[\"]", "the text ends too early: a string does not end at byte 3"},
+      {"[\"a string of more than sixteen]",
+       "the text ends too early: a string does not end at byte 32"},
+      {"[\"\\]", "a string has an unknown escape at byte 2"},
+      {"[\"\\u12]", "\\u is not followed by 4 hex digits at byte 2"},
+      {"[\"\xe2\x82]", "a string is not UTF-8 at byte 2"},
+      {"[tru]", "no value begins like this at byte 1"},
+      {"[-]", "a digit is missing in a number at byte 2"},
+      {"[1e+]", "a digit is missing in a number at byte 4"},
+      {"[01]", "a number begins with 0 at byte 1"},
   };
   for (const auto& each : kCases) {
     CAPTURE(each.text);
@@ -285,6 +308,49 @@ TEST_CASE("check_json and another parser agree about damaged documents") {
   }
   CHECK(taken > 3000);
   CHECK(refused > 3000);
+}
+
+TEST_CASE("an answer with any byte changed, or cut anywhere, is judged as by another parser") {
+  const std::string answer =
+      "{\"shard\":\"s\",\"hits\":[{\"id\":\"document-0\",\"score\":0.975,\"x\":[]},\n"
+      " {\"id\":\"a\\n\xc3\xa4\xe2\x82\xac\",\"ok\":true,\"score\":-1e5}],\"more\":100}";
+  REQUIRE(check_json(answer));
+  const auto require_agreement = [](const std::string& text) {
+    const Exact bytes(text);
+    const bool is_json = check_json(bytes.view()).has_value();
+    if (is_json == test::oracle_accepts(text)) return;
+    CAPTURE(text);
+    REQUIRE(is_json == test::oracle_accepts(text));
+  };
+  for (std::size_t at = 0; at < answer.size(); ++at) {
+    require_agreement(answer.substr(0, at));
+    require_agreement(answer.substr(at));
+    require_agreement(answer.substr(0, at) + answer.substr(at + 1));
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text = answer;
+      text[at] = static_cast<char>(byte);
+      require_agreement(text);
+    }
+  }
+}
+
+TEST_CASE("the last strings of a text are read to their end, and what spoils them is seen") {
+  for (std::size_t size = 0; size < 40; ++size) {
+    for (const char* end : {"\"]", "\"}", "\",1]", "\"", "\"]          ", "\",[[]]]"}) {
+      for (std::size_t at = 0; at <= size; ++at) {
+        for (const char* more : {"", "\n", "\\", "\"", "\\\"", "\xc3\xa4", "\x80", "\xe1\x80\x80",
+                                 "\xec\xbf\xbf", "\xe0\x9f\x80", "\xed\xa0\x80"}) {
+          std::string text = "[\"" + std::string(size, 'a') + end;
+          text.insert(2 + at, more);
+          const Exact bytes(text);
+          const bool is_json = check_json(bytes.view()).has_value();
+          if (is_json == test::oracle_accepts(text)) continue;
+          CAPTURE(text);
+          REQUIRE(is_json == test::oracle_accepts(text));
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("the readers find what another parser finds") {
@@ -368,6 +434,9 @@ TEST_CASE("the inner loops are the same with and without wide registers") {
     REQUIRE(Fastest::masks(begin) == Scalar::masks(begin));
     REQUIRE(Fastest::find_quote(begin, end) == Scalar::find_quote(begin, end));
     REQUIRE(Fastest::find_special(begin, end) == Scalar::find_special(begin, end));
+    REQUIRE(Fastest::find_special_wide(begin) == Scalar::find_special_wide(begin));
+    const char* const last = end - random.below(kWideBytes + 1);
+    REQUIRE(Fastest::find_special_back(last, end) == Scalar::find_special_back(last, end));
     REQUIRE(BracketWalker<Fastest>::find_end(begin, end) ==
             BracketWalker<Scalar>::find_end(begin, end));
   }
