@@ -49,6 +49,7 @@ void Engine::step(std::string_view& rest) {
 /// The next whole line with its CRLF, of at most `room` bytes. Every check is made at its byte, so
 /// that the outcome cannot depend on how the bytes were split.
 std::optional<std::string_view> Engine::take_line(std::string_view& rest, std::size_t room) {
+  if (const auto line = take_whole_line(rest, room)) return line;
   for (std::size_t i = 0; i < rest.size(); ++i) {
     if (line_.size() + i == room) {
       refuse_long_line();
@@ -67,6 +68,18 @@ std::optional<std::string_view> Engine::take_line(std::string_view& rest, std::s
   line_.append(rest);
   rest = {};
   return std::nullopt;
+}
+
+/// The usual case, a tenth of the work: a line that is there whole and well-formed. Else nothing,
+/// and nothing has changed: the walk byte by byte says what is wrong, and where.
+std::optional<std::string_view> Engine::take_whole_line(std::string_view& rest, std::size_t room) {
+  if (!line_.empty() || saw_cr_) return std::nullopt;
+  const std::size_t bytes = rest.substr(0, room).find('\n') + 1;
+  if (bytes < 2 || rest[bytes - 2] != '\r') return std::nullopt;
+  const std::string_view line = rest.substr(0, bytes);
+  if (!is_field_value(line.substr(0, bytes - 2))) return std::nullopt;
+  rest.remove_prefix(bytes);
+  return line;
 }
 
 bool Engine::check_line_byte(char c) {

@@ -60,6 +60,7 @@ class Engine {
   bool is_request() const { return kind_ == Kind::request; }
   void step(std::string_view& rest);
   std::optional<std::string_view> take_line(std::string_view& rest, std::size_t room);
+  std::optional<std::string_view> take_whole_line(std::string_view& rest, std::size_t room);
   bool check_line_byte(char c);
   void on_first_line(std::string_view line);
   bool check_request_line(std::string_view line);

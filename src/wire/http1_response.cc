@@ -1,7 +1,6 @@
 #include "wire/http1_response.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "wire/http1_response_scan.hpp"
@@ -9,7 +8,6 @@
 
 namespace consort::http1 {
 
-using detail::count_controls;
 using detail::is_blank;
 using detail::is_same;
 using detail::is_token_char;
@@ -75,60 +73,6 @@ void ResponseStream::begin_message() {
 ResponseStream::Item ResponseStream::next(std::string_view& rest) {
   if (state_ <= State::headers) return step_head(rest);
   return step_body(rest);
-}
-
-/// Lines are read in the head's own buffer, into which the input goes in steps: what turns out to
-/// be body is given back.
-ResponseStream::Item ResponseStream::step_head(std::string_view& rest) {
-  constexpr std::size_t kStepBytes = 1024;
-  has_begun_ = has_begun_ || !rest.empty();
-  for (;;) {
-    const std::size_t line_bytes = find_line_end();
-    if (state_ == State::failed) return {Event::error, {}};
-    if (line_bytes == 0) {
-      if (rest.empty()) return {Event::more, {}};
-      const std::size_t taken = std::min(rest.size(), kStepBytes);
-      head_.text_.append(rest.data(), taken);
-      rest.remove_prefix(taken);
-      continue;
-    }
-    const std::string_view line(head_.text_.data() + line_at_, line_bytes);
-    head_bytes_ += line_bytes;
-    if (line_bytes > 2) {
-      const bool is_good = state_ == State::headers ? on_field_line(line) : on_status_line(line);
-      if (!is_good) return {Event::error, {}};
-      line_at_ += line_bytes;
-      continue;
-    }
-    line_at_ += line_bytes;
-    if (!on_head_end()) return {Event::error, {}};
-    if (state_ == State::status_line) continue;  // an interim answer
-    const std::size_t too_much = head_.text_.size() - line_at_;
-    head_.text_.resize(line_at_);
-    rest = std::string_view(rest.data() - too_much, rest.size() + too_much);
-    return {Event::head, {}};
-  }
-}
-
-/// Of the line that begins at line_at_, with its CRLF; 0 while it is not whole. Lines are
-/// judged when they are whole, so that the outcome cannot depend on how the bytes were split.
-std::size_t ResponseStream::find_line_end() {
-  const char* const text = head_.text_.data();
-  const std::size_t size = head_.text_.size();
-  const void* newline = std::memchr(text + searched_, '\n', size - searched_);
-  const std::size_t bytes =
-      newline == nullptr
-          ? size - line_at_
-          : static_cast<std::size_t>(static_cast<const char*>(newline) - text) + 1 - line_at_;
-  searched_ = line_at_ + bytes;
-  if (bytes > limits_.header_bytes - head_bytes_) {
-    refuse(ResponseFault::header_limit, "the headers are longer than the limit");
-    return 0;
-  }
-  if (newline == nullptr) return 0;
-  if (bytes > 1 && text[searched_ - 2] == '\r') return bytes;
-  refuse("a line that does not end in CRLF");
-  return 0;
 }
 
 ResponseStream::Item ResponseStream::step_body(std::string_view& rest) {
@@ -204,8 +148,8 @@ bool ResponseStream::take_line(std::string_view& rest, std::size_t room) {
   line_.append(rest.data(), bytes);
   rest.remove_prefix(bytes);
   if (!is_whole) return false;
-  // Not more than the CR and the LF at its end.
-  return (line_.ends_with("\r\n") && count_controls(line_) == 2) ||
+  const std::string_view line(line_);
+  return (line.ends_with("\r\n") && is_field_value(line.substr(0, line.size() - 2))) ||
          refuse("a line that does not end in CRLF, or with a control byte");
 }
 

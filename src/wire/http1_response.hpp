@@ -40,14 +40,11 @@ class ResponseHead {
   int minor_version() const { return minor_version_; }
   std::size_t size() const { return fields_.size(); }
   /// Views into this object.
-  HeaderView operator[](std::size_t index) const {
-    const Field& field = fields_[index];
-    const std::string_view text(text_);
-    return {text.substr(field.name_at, field.name_bytes),
-            text.substr(field.value_at, field.value_bytes)};
-  }
+  HeaderView operator[](std::size_t index) const;
   /// The first value of that name in any case of letters; empty when absent.
-  std::string_view find(std::string_view name) const;
+  std::string_view find(std::string_view name) const {
+    return (lengths_ & length_bit(name.size())) == 0 ? std::string_view() : search(name);
+  }
   void swap(ResponseHead& other);
 
  private:
@@ -55,14 +52,20 @@ class ResponseHead {
   struct Field {
     std::uint32_t name_at;
     std::uint32_t name_bytes;
-    std::uint32_t value_at;
-    std::uint32_t value_bytes;
+    std::uint32_t end_at;  ///< of the line without its CRLF
   };
 
+  /// Most names that are asked for are not there, and most lengths are not either.
+  static std::uint64_t length_bit(std::size_t name_bytes) {
+    return std::uint64_t{1} << (name_bytes % 64);
+  }
+  std::string_view search(std::string_view name) const;
+  std::string_view value_of(const Field& field) const;
   void clear();
 
   std::string text_;  ///< every line as it came
   std::vector<Field> fields_;
+  std::uint64_t lengths_ = 0;  ///< of the names, a bit each
   int status_ = 0;
   int minor_version_ = 1;
 };
@@ -126,11 +129,11 @@ class ResponseStream {
 
   Item step_head(std::string_view& rest);
   Item step_body(std::string_view& rest);
-  std::size_t find_line_end();
+  bool read_lines();
   bool take_line(std::string_view& rest, std::size_t room);
   bool on_status_line(std::string_view line);
   bool on_field_line(std::string_view line);
-  bool note_field(std::string_view name, std::string_view value, std::string_view line);
+  bool note_field(std::string_view name, std::string_view text);
   bool read_length(std::string_view digits);
   void note_keep_alive(std::string_view value);
   bool on_head_end();

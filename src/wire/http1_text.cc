@@ -4,21 +4,14 @@
 #include <cstddef>
 #include <utility>
 
+#include "wire/http1_text_scan.hpp"
+
 namespace consort::http1 {
 
 namespace {
 
 bool is_alnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool is_token_char(char c) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return is_alnum(c) || kMarks.find(c) != std::string_view::npos;
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
 
 int hex_digit(char c) {
@@ -31,10 +24,15 @@ int hex_digit(char c) {
 }  // namespace
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
+  if (text.size() >= 8 && detail::holds_for_all(text, detail::usual_in_names)) return true;
+  return !text.empty() && std::all_of(text.begin(), text.end(), detail::is_token_char);
 }
 
 bool is_field_value(std::string_view text) {
+  const auto is_usual = [](const detail::Lanes& bytes) {
+    return ~detail::unusual_in_values(bytes);
+  };
+  if (text.size() >= 8 && detail::holds_for_all(text, is_usual)) return true;
   return std::all_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return c == '\t' || (byte >= 0x20 && byte != 0x7f);
@@ -54,13 +52,12 @@ bool is_host(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && detail::is_same_in_any_case(a.data(), b.data(), a.size());
 }
 
 std::string to_lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
+  std::transform(out.begin(), out.end(), out.begin(), detail::lower);
   return out;
 }
 

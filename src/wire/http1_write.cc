@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/check.hpp"
 #include "wire/http1.hpp"
 #include "wire/http1_text.hpp"
 
@@ -100,14 +101,68 @@ std::string_view reason_phrase(int status) {
 
 namespace {
 
-void append_number(std::string& out, std::size_t number) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  out.append(digits, static_cast<std::size_t>(end - digits));
+/// Measures what a Pen will write.
+struct Ruler {
+  std::size_t bytes = 0;
+  void put(std::string_view text) { bytes += text.size(); }
+};
+
+/// Writes into room that has been measured.
+struct Pen {
+  char* at;
+  void put(std::string_view text) { at += text.copy(at, text.size()); }
+};
+
+/// What `write` puts, and the body. It is called twice, so that there is one allocation and no look
+/// at the room for each of the pieces.
+template <class Write>
+void append_message(std::string& out, std::string_view body, const Write& write) {
+  Ruler ruler;
+  write(ruler);
+  const std::size_t begin = out.size();
+  out.reserve(begin + ruler.bytes + body.size());
+  out.resize(begin + ruler.bytes);
+  Pen pen{out.data() + begin};
+  write(pen);
+  CHECK(pen.at == out.data() + out.size());
+  out.append(body);
 }
 
-void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
+struct Digits {
+  explicit Digits(std::size_t number)
+      : bytes(
+            static_cast<std::size_t>(std::to_chars(text, text + sizeof text, number).ptr - text)) {}
+  operator std::string_view() const { return {text, bytes}; }
+
+  char text[20];
+  std::size_t bytes;
+};
+
+template <class Out>
+void put_field(Out& out, std::string_view name, std::string_view value) {
+  out.put(name);
+  out.put(": ");
+  out.put(value);
+  out.put("\r\n");
+}
+
+template <class Out>
+void put_headers(Out& out, const Headers* headers) {
+  if (headers == nullptr) return;
+  for (const auto& [name, value] : *headers) put_field(out, name, value);
+}
+
+bool is_ours(std::string_view name, std::string_view also_ours) {
+  switch (name.size()) {
+    case 10:
+      return equals_ignoring_case(name, "connection");
+    case 14:
+      return equals_ignoring_case(name, "content-length");
+    case 17:
+      return equals_ignoring_case(name, "transfer-encoding");
+    default:
+      return equals_ignoring_case(name, also_ours);
+  }
 }
 
 /// A value may come from a peer by way of a handler: one line break in it would write the rest of
@@ -119,26 +174,23 @@ Result<> check_headers(const Headers* headers, std::string_view also_ours) {
     if (!is_field_value(value)) {
       return fail(Errc::invalid, "the header " + name + " holds a control byte");
     }
-    for (std::string_view ours :
-         {std::string_view("content-length"), std::string_view("transfer-encoding"),
-          std::string_view("connection"), also_ours}) {
-      if (equals_ignoring_case(name, ours)) {
-        return fail(Errc::invalid, "the header " + name + " is written by the server or client");
-      }
+    if (is_ours(name, also_ours)) {
+      return fail(Errc::invalid, "the header " + name + " is written by the server or client");
     }
   }
   return {};
 }
 
-void append_headers(std::string& out, const Headers* headers) {
-  if (headers == nullptr) return;
-  for (const auto& [name, value] : *headers) append_field(out, name, value);
-}
-
-void append_length(std::string& out, std::size_t length) {
-  out.append("Content-Length: ");
-  append_number(out, length);
-  out.append("\r\n");
+std::string_view connection_of(Persistence persistence) {
+  switch (persistence) {
+    case Persistence::keep_alive:
+      break;
+    case Persistence::keep_alive_stated:
+      return "keep-alive";
+    case Persistence::close:
+      return "close";
+  }
+  return {};
 }
 
 }  // namespace
@@ -154,27 +206,25 @@ Result<> append_response(std::string& out, const ResponseView& response) {
   if (!checked) return checked;
 
   const bool has_body = response.status != 204 && response.status != 304;
-  out.reserve(out.size() + 256 + response.body.size());
-  out.append("HTTP/1.1 ");
-  append_number(out, static_cast<std::size_t>(response.status));
-  out.append(" ").append(reason_phrase(response.status)).append("\r\n");
-  if (has_body && !response.content_type.empty()) {
-    append_field(out, "Content-Type", response.content_type);
-  }
-  append_headers(out, response.headers);
-  if (has_body) append_length(out, response.body.size());
-  switch (response.persistence) {
-    case Persistence::keep_alive:
-      break;
-    case Persistence::keep_alive_stated:
-      append_field(out, "Connection", "keep-alive");
-      break;
-    case Persistence::close:
-      append_field(out, "Connection", "close");
-      break;
-  }
-  out.append("\r\n");
-  if (has_body && !response.to_head) out.append(response.body);
+  const Digits status(static_cast<std::size_t>(response.status));
+  const Digits length(response.body.size());
+  const std::string_view reason = reason_phrase(response.status);
+  const std::string_view connection = connection_of(response.persistence);
+  const auto write_head = [&](auto& head) {
+    head.put("HTTP/1.1 ");
+    head.put(status);
+    head.put(" ");
+    head.put(reason);
+    head.put("\r\n");
+    if (has_body && !response.content_type.empty()) {
+      put_field(head, "Content-Type", response.content_type);
+    }
+    put_headers(head, response.headers);
+    if (has_body) put_field(head, "Content-Length", length);
+    if (!connection.empty()) put_field(head, "Connection", connection);
+    head.put("\r\n");
+  };
+  append_message(out, has_body && !response.to_head ? response.body : "", write_head);
   return {};
 }
 
@@ -187,13 +237,19 @@ Result<> append_request(std::string& out, const RequestView& request) {
 
   const bool is_upload =
       request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-  out.reserve(out.size() + 256 + request.body.size());
-  out.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
-  append_field(out, "Host", request.host);
-  append_headers(out, request.headers);
-  if (is_upload || !request.body.empty()) append_length(out, request.body.size());
-  if (request.close) append_field(out, "Connection", "close");
-  out.append("\r\n").append(request.body);
+  const Digits length(request.body.size());
+  const auto write_head = [&](auto& head) {
+    head.put(request.method);
+    head.put(" ");
+    head.put(request.target);
+    head.put(" HTTP/1.1\r\n");
+    put_field(head, "Host", request.host);
+    put_headers(head, request.headers);
+    if (is_upload || !request.body.empty()) put_field(head, "Content-Length", length);
+    if (request.close) put_field(head, "Connection", "close");
+    head.put("\r\n");
+  };
+  append_message(out, request.body, write_head);
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "wire/http1_text.hpp"
+#include "wire/http1_text_scan.hpp"
 #include "wire/structured_field.hpp"
 
 namespace consort {
@@ -23,11 +24,10 @@ bool take(std::string_view& rest, char wanted) {
 }
 
 std::string_view take_token(std::string_view& rest) {
-  std::size_t length = 0;
-  while (length < rest.size() && http1::is_token(rest.substr(length, 1))) ++length;
-  const std::string_view token = rest.substr(0, length);
-  rest.remove_prefix(length);
-  return token;
+  const char* const begin = rest.data();
+  const char* const end = http1::detail::skip_token(begin, begin + rest.size());
+  rest.remove_prefix(static_cast<std::size_t>(end - begin));
+  return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 /// A token or what is between quotes; a quote without its end takes the rest, as in browsers.
@@ -114,7 +114,12 @@ std::optional<double> first_duration_ms(std::string_view value) {
 
 void append_timing(std::string& out, std::string_view name, std::chrono::microseconds duration,
                    std::string_view desc) {
-  if (!out.empty()) out += ", ";
+  constexpr std::size_t kUsualListBytes = 96;
+  if (out.empty()) {
+    out.reserve(kUsualListBytes);
+  } else {
+    out += ", ";
+  }
   out += name;
   if (!desc.empty()) {
     out += ";desc=";
@@ -122,18 +127,17 @@ void append_timing(std::string& out, std::string_view name, std::chrono::microse
   }
   // At most three digits after the point and none without need: "1.2", "40".
   const std::int64_t us = std::max<std::int64_t>(duration.count(), 0);
-  char digits[32];
-  char* end = std::to_chars(digits, digits + sizeof digits, us / 1000).ptr;
-  out += ";dur=";
-  out.append(digits, end);
-  if (us % 1000 == 0) return;
-  const std::int64_t places = us % 1000;
-  *digits = '.';
-  for (int i = 0, scale = 100; i < 3; ++i, scale /= 10) {
-    digits[i + 1] = static_cast<char>('0' + places / scale % 10);
+  constexpr std::string_view kDur = ";dur=";
+  char text[32];
+  kDur.copy(text, kDur.size());
+  char* end = std::to_chars(text + kDur.size(), text + sizeof text - 4, us / 1000).ptr;
+  int places = static_cast<int>(us % 1000);
+  if (places != 0) *end++ = '.';
+  for (int scale = 100; places != 0; scale /= 10) {
+    *end++ = static_cast<char>('0' + places / scale);
+    places %= scale;
   }
-  std::string_view fraction(digits, 4);
-  out += fraction.substr(0, fraction.find_last_not_of('0') + 1);
+  out.append(text, end);
 }
 
 }  // namespace consort

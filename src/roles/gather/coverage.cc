@@ -38,9 +38,10 @@ bool read_count(const sf::Dictionary& dictionary, std::string_view key, std::uin
 
 std::string percent_text(const Coverage& coverage) {
   std::string text;
+  if (coverage.complete()) return "100.0";  // of nearly every answer
   sf::append_decimal(text, coverage.percent());
   // 99.9999 rounds to 100.0, but that is said of complete answers only.
-  if (text == "100.0" && !coverage.complete()) text = "99.999";
+  if (text == "100.0") text = "99.999";
   return text;
 }
 
@@ -53,13 +54,15 @@ double Coverage::percent() const {
 
 std::string Coverage::to_header() const {
   std::string text;
+  text.reserve(128);
   for (const Field& field : kFields) {
     text += field.key;
     text += '=';
     sf::append_integer(text, static_cast<std::int64_t>(std::min(this->*field.count, kMaxCount)));
     text += ", ";
   }
-  return text + "percent=" + percent_text(*this);
+  text.append("percent=").append(percent_text(*this));
+  return text;
 }
 
 std::string Coverage::to_json() const {

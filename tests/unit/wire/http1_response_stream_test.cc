@@ -81,6 +81,45 @@ TEST_CASE("headers are found in any case of letters, the first one first") {
   CHECK(stream.next(bytes).event == Event::done);
 }
 
+TEST_CASE("a header is found among others of its length, without the blanks around its value") {
+  ResponseStream stream{Limits()};
+  stream.begin(AnswerTo::other);
+  const std::string long_name(70, 'n');  // shares its place among the lengths with six letters
+  std::string bytes =
+      "HTTP/1.1 200 OK\r\nServer: a\r\nVia:b \t\r\nX^Y~z`: \t c\td \r\nContent-Typo: e\r\n"
+      "CONTENT-type:\tf\r\nContent-Length: 0\r\nBlanks: \t \r\n" +
+      long_name + ": g\r\n\r\n";
+  std::string_view rest = bytes;
+  REQUIRE(stream.next(rest).event == Event::head);
+  const ResponseHead& head = stream.head();
+  CHECK(head.find("server") == "a");
+  CHECK(head.find("via") == "b");
+  CHECK(head.find("Cookie").empty());
+  CHECK(head.find("x^y~Z`") == "c\td");
+  CHECK(head.find("x~y^z@").empty());
+  CHECK(head.find("content-type") == "f");
+  CHECK(head.find("content-tape").empty());
+  CHECK(head.find("blanks").empty());
+  CHECK(head.find(long_name) == "g");
+  CHECK(head.find(std::string(70, 'm')).empty());
+  CHECK(head.find("").empty());
+  CHECK(head[6].name == "Blanks");
+  CHECK(head[6].value.empty());
+  CHECK(head[2].name == "X^Y~z`");
+  CHECK(head[2].value == "c\td");
+}
+
+TEST_CASE("the headers of an interim answer are not those of the answer") {
+  ResponseStream stream{Limits()};
+  stream.begin(AnswerTo::other);
+  std::string_view rest =
+      "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 204 No\r\nX-Y: b\r\n\r\n";
+  REQUIRE(stream.next(rest).event == Event::head);
+  CHECK(stream.head().size() == 1);
+  CHECK(stream.head().find("link").empty());
+  CHECK(stream.head().find("x-y") == "b");
+}
+
 TEST_CASE("a head that was taken out outlives the next answer") {
   ResponseStream stream{Limits()};
   ResponseHead head;

@@ -159,6 +159,27 @@ TEST_CASE("a response is written head and body, with its length") {
         "\r\nnone\n");
 }
 
+TEST_CASE("messages are appended to what is there, whole and of any size") {
+  const std::string body(3000, 'b');
+  const Headers headers = {{"X-Long", std::string(400, 'v')}, {"X-Empty", ""}};
+  const ResponseView response{.status = 999,
+                              .content_type = "a/b",
+                              .headers = &headers,
+                              .body = body,
+                              .persistence = Persistence::close};
+  const std::string answer =
+      "HTTP/1.1 999 Unknown\r\nContent-Type: a/b\r\nX-Long: " + headers[0].second +
+      "\r\nX-Empty: \r\nContent-Length: 3000\r\nConnection: close\r\n\r\n" + body;
+  std::string out = "before";
+  CHECK(append_response(out, response));
+  CHECK(append_response(out, response));
+  CHECK(out == "before" + answer + answer);
+
+  out.clear();
+  CHECK(append_request(out, {.method = "POST", .target = "/", .host = "h", .close = true}));
+  CHECK(out == "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
 TEST_CASE("HEAD gets the length without the body; 204 and 304 get neither") {
   std::string out;
   REQUIRE(append_response(out, {.body = "12345", .to_head = true}));

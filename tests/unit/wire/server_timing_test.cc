@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
 #include <string>
 
 using consort::append_timing;
@@ -88,6 +92,21 @@ TEST_CASE("entries are written with microseconds and without needless zeros") {
   CHECK(out ==
         "scatter;dur=1.2, slowest;desc=\"s7\";dur=1.001, merge;dur=0.04, none;dur=0, "
         "long;dur=90000, back;dur=0");
+}
+
+TEST_CASE("durations are written as a floating-point number of milliseconds would be") {
+  for (std::int64_t us = 0; us < 10'000'000'000; us += us < 20'000 ? 1 : us / 97) {
+    char digits[32];
+    // 17 digits would show the error of the binary number, and 15 are enough.
+    const int size = std::snprintf(digits, sizeof digits, "%.15g", static_cast<double>(us) / 1000);
+    std::string out;
+    append_timing(out, "a", std::chrono::microseconds(us));
+    REQUIRE(out == "a;dur=" + std::string(digits, static_cast<std::size_t>(size)));
+    REQUIRE(first_duration_ms(out) == static_cast<double>(us) / 1000);
+  }
+  std::string out;
+  append_timing(out, "a", std::chrono::microseconds::max());
+  CHECK(out == "a;dur=9223372036854775.807");
 }
 
 TEST_CASE("a description cannot break out of its quotes") {
