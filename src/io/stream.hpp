@@ -78,9 +78,10 @@ class Listener {
   virtual ~Listener() = default;
   /// The bound address, with the port the kernel chose.
   virtual Address address() const = 0;
-  /// Accepts what the kernel holds already, now: whoever stops listening must not lose clients that
-  /// have been told that they are connected. Calls the handler.
-  virtual void accept_waiting() {}
+  /// For whoever stops listening, who must not lose clients that have been told that they are
+  /// connected: the kernel lets nobody in any more, and whom it has let in is accepted now. Calls
+  /// the handler. Nothing but destroying it makes sense afterwards.
+  virtual void accept_last() {}
 };
 
 struct ListenOptions {

@@ -26,7 +26,7 @@ Result<Address> Server::listen(const Address& address) {
 }
 
 void Server::stop_accepting() {
-  for (auto& listener : state_->listeners) listener->accept_waiting();
+  for (auto& listener : state_->listeners) listener->accept_last();
   state_->is_stopping = true;
   state_->listeners.clear();
   const auto wait_ms = static_cast<std::uint64_t>(kFirstRequest.count());

@@ -1,5 +1,6 @@
 #include "io/uv/listener.hpp"
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -145,7 +146,23 @@ Result<> UvListener::take_path() {
   return {};
 }
 
-void UvListener::accept_waiting() {
+/// Between the last accept and close() a client could still get in, to be reset at once: of ten
+/// stops under load one lost a request that way.
+void UvListener::shut_out() {
+  if (address_.is_unix()) {
+    ::shutdown(fd_.get(), SHUT_RD);  // connect() is refused; who waits stays
+    return;
+  }
+  // A filter that takes no packet (socket(7)): no handshake begins or ends. Who tries is refused
+  // when he tries again, a second later.
+  sock_filter take_nothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  const sock_fprog program{.len = 1, .filter = &take_nothing};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void UvListener::accept_last() {
+  shut_out();
+  is_shut_ = true;
   while (accept_some()) {
   }
 }
@@ -159,7 +176,8 @@ bool UvListener::accept_some() {
     if (!fd) {
       // The client left while it waited (or a firewall said no): the next may be fine.
       if (errno == ECONNABORTED || errno == EINTR || errno == EPERM) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) pause(Error::from_errno(errno, "accept"));
+      const bool is_empty = errno == EAGAIN || errno == EWOULDBLOCK || is_shut_;
+      if (!is_empty) pause(Error::from_errno(errno, "accept"));
       may_be_more = false;
       break;
     }

@@ -31,7 +31,7 @@ class UvListener final : public Listener {
 
   Result<> listen(const Address& address, const ListenOptions& options);
   Address address() const override { return address_; }
-  void accept_waiting() override;
+  void accept_last() override;
 
  private:
   Result<> open(const ListenOptions& options);
@@ -40,6 +40,7 @@ class UvListener final : public Listener {
   Result<> bind_unix();
   Result<> bind_to(const Address& address, const ListenOptions& options);
   Result<> take_path();
+  void shut_out();
   /// False when nobody waits any more, or when the listener is gone.
   bool accept_some();
   void pause(Error why);
@@ -52,6 +53,7 @@ class UvListener final : public Listener {
   FdWatcher watcher_;  // after fd_: it must let go before the descriptor closes
   Timer retry_;
   std::uint64_t pause_ms_ = 0;  // 0 while accepting works
+  bool is_shut_ = false;
   bool* gone_ = nullptr;        // set by the destructor for the event under way
   // The path as we made it: a successor may have put its own there since.
   bool owns_path_ = false;

@@ -106,6 +106,41 @@ TEST_CASE("many clients that wait together are all accepted") {
   CHECK(run_until(loop, [&] { return counter.kept.size() == clients.size(); }));
 }
 
+TEST_CASE("whoever stops accepts those whom the kernel has let in, and lets nobody in any more") {
+  struct Counter final : AcceptHandler {
+    void on_accept(std::unique_ptr<Stream>) override { ++accepted; }
+    void on_accept_paused(const Error&) override { ++paused; }
+    int accepted = 0;
+    int paused = 0;
+  };
+  TempPath path("last");
+  for (const Address& address : {at("127.0.0.1:0"), at("[::1]:0"), path.address()}) {
+    CAPTURE(address.to_string());
+    UvLoop loop;
+    UvNetwork network(loop);
+    Counter counter;
+    auto listener = std::move(*network.listen(address, {}, counter));
+    const auto where = SocketAddress::of(listener->address(), "");
+    const auto connected = [&where](const Fd& fd) {
+      return ::connect(fd.get(), where->get(), where->length);
+    };
+    std::vector<Fd> early;
+    for (int i = 0; i < 3; ++i) {
+      early.emplace_back(::socket(where->family(), SOCK_STREAM, 0));
+      REQUIRE(connected(early.back()) == 0);
+    }
+    listener->accept_last();
+    CHECK(counter.accepted == 3);
+    const Fd late(::socket(where->family(), SOCK_STREAM | SOCK_NONBLOCK, 0));
+    // A unix socket says no; TCP's handshake gets no answer.
+    REQUIRE(connected(late) == -1);
+    CHECK(errno == (address.is_unix() ? ECONNREFUSED : EINPROGRESS));
+    run_for(loop, 20);
+    CHECK(counter.accepted == 3);
+    CHECK(counter.paused == 0);
+  }
+}
+
 TEST_CASE("a unix path has the asked mode and vanishes with its listener") {
   UvLoop loop;
   UvNetwork network(loop);
