@@ -218,6 +218,15 @@ def after(milliseconds, then):
     return behave
 
 
+def until(event, then):
+    """Waits for the event, of threading, then behaves as `then`."""
+    async def behave(request):
+        while not event.is_set():
+            await asyncio.sleep(0.002)
+        await then(request)
+    return behave
+
+
 def in_turn(*behaviours):
     """The first request gets the first one, the last one is for all that follow."""
     left = list(behaviours)

@@ -3,6 +3,7 @@
 Every process is started in its own session (setsid), since the kernel's autogroup scheduling would
 otherwise let it share the caller's CPU time, and is stopped by the object that started it.
 """
+import itertools
 import os
 import pathlib
 import random
@@ -24,20 +25,47 @@ def is_sanitized():
     return b"__asan_init" in CONSORT.read_bytes()
 
 
-def free_port():
-    """A port on which nobody listens now."""
-    for _ in range(200):
-        port = random.choice(PORT_RANGE)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+def own_ports():
+    """The ports of this process, from a place that is another one each time.
+
+    One after the other, so that no test gets a port twice, and each of several workers of
+    pytest-xdist from a part of the range that is its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = len(PORT_RANGE) // workers
+    own = PORT_RANGE[worker * size:(worker + 1) * size]
+    start = random.randrange(size)
+    return itertools.cycle([*own[start:], *own[:start]])
+
+
+PORTS = own_ports()
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+def free_port(count=1):
+    """A port on which nobody listens now; with a count the first of that many neighbours."""
+    found = []
+    for _ in range(1000):
+        port = next(PORTS)
+        if not is_free(port):
+            found = []
+            continue
+        found = [*found, port] if found and found[-1] == port - 1 else [port]
+        if len(found) == count:
+            return found[0]
     raise RuntimeError("no free port found")
 
 
-def wait_until(is_true, what, seconds=10.0):
+def wait_until(is_true, what, seconds=30.0):
     """Polls a condition; a readiness check, never a fixed sleep."""
     end = time.monotonic() + seconds
     while True:
@@ -49,7 +77,7 @@ def wait_until(is_true, what, seconds=10.0):
         time.sleep(0.005)
 
 
-def connect(address, timeout=10.0):
+def connect(address, timeout=30.0):
     """address: a port on 127.0.0.1, (host, port), a unix path, or "@" and an abstract name."""
     if isinstance(address, int):
         address = ("127.0.0.1", address)
@@ -98,10 +126,10 @@ class Process:
     def send_signal(self, number):
         self.child.send_signal(number)
 
-    def wait(self, seconds=10):
+    def wait(self, seconds=30):
         return self.child.wait(seconds)
 
-    def stop(self, number=signal.SIGTERM, seconds=10):
+    def stop(self, number=signal.SIGTERM, seconds=30):
         """Ends it, by force when it does not obey; returns the exit code."""
         if self.running():
             self.child.send_signal(signal.SIGCONT)
@@ -213,6 +241,12 @@ class Consort(Process):
         if not self.running():
             raise RuntimeError(f"consort ended with {self.child.returncode}:\n{self.output()}")
 
+    def wait_health(self, text):
+        """Until /health says that: for what keeps it from being ready."""
+        wait_until(lambda: text in self.get("/health")[1] or not self.running(), f'"{text}"')
+        if not self.running():
+            raise RuntimeError(f"consort ended with {self.child.returncode}:\n{self.output()}")
+
     def get(self, path, method="GET", headers=()):
         """One admin request: (status, body); (0, "") while nobody answers."""
         try:
@@ -262,7 +296,7 @@ class GatherRoot(Consort):
         super().__init__(["gather-root"], words, options, wait, env)
 
 
-def exchange(address, request, replies_end, timeout=10.0):
+def exchange(address, request, replies_end, timeout=30.0):
     """Sends bytes, reads until the answer ends with `replies_end` or the peer closes."""
     with connect(address, timeout) as client:
         client.sendall(request)

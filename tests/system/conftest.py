@@ -15,6 +15,8 @@ ALARMS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "ThreadSanitize
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "slow: takes long, much memory or exact times; not run with sanitizers")
+    config.addinivalue_line(
+        "markers", "alone: its times are too exact for a machine that runs other tests meanwhile")
 
 
 class Starter:

@@ -63,7 +63,7 @@ class Answer:
 class Client:
     """One kept connection. address: as servers.connect wants it."""
 
-    def __init__(self, address, timeout=10.0):
+    def __init__(self, address, timeout=30.0):
         self.socket = servers.connect(address, timeout)
 
     def send(self, target="/", method="GET", headers=(), body=None, host="root.test"):
@@ -104,9 +104,18 @@ def ask(root, *words, **more):
         return client.ask(*words, **more)
 
 
-def best_of(tries, once):
-    """The quickest of some answers, all of which must be right: `once` asserts that."""
-    return min((once() for _ in range(tries)), key=lambda answer: answer.seconds)
+def best_of(tries, once, within):
+    """The quickest of some answers, all of which must be right: `once` asserts that.
+
+    It came `within` so many seconds. The machine is not ours alone: as long as none has, there are
+    more tries.
+    """
+    best = min((once() for _ in range(tries)), key=lambda answer: answer.seconds)
+    for _ in range(10):
+        if best.seconds <= within:
+            return best
+        best = min(best, once(), key=lambda answer: answer.seconds)
+    raise AssertionError(f"the quickest answer took {best.seconds:.3f} s and not {within:.3f} s")
 
 
 def metric(root, name, **labels):

@@ -96,14 +96,14 @@ def test_weights_of_leaves_that_are_roots_are_shown(gather):
 def test_the_slowest_requests_are_kept(gather):
     leaf, other = gather.leaf(by_path), gather.leaf(failing(503))
     root = gather.root([leaf, [other, gather.leaf(by_path)]])
-    for target in ["/a", "/sleep?ms=60", "/b", "/sleep?ms=30"]:
-        assert ask(root, target, headers=[("X-Request-Id", "r" + target[-2:])]).status == 200
+    for target in ["/a", "/sleep?ms=600", "/b", "/sleep?ms=300"]:
+        assert ask(root, target, headers=[("X-Request-Id", "r" + target[-3:])]).status == 200
     kept = page(root, "/requests")
-    assert [each["target"] for each in kept[:2]] == ["/sleep?ms=60", "/sleep?ms=30"]
+    assert [each["target"] for each in kept[:2]] == ["/sleep?ms=600", "/sleep?ms=300"]
     assert [each["ms"] for each in kept] == sorted((each["ms"] for each in kept), reverse=True)
     slowest = kept[0]
-    assert (slowest["id"], slowest["status"], slowest["route"]) == ("r60", 200, "default")
-    assert slowest["ms"] >= slowest["scatter_ms"] >= 60
+    assert (slowest["id"], slowest["status"], slowest["route"]) == ("r600", 200, "default")
+    assert slowest["ms"] >= slowest["scatter_ms"] >= 600
     assert slowest["coverage"]["percent"] == 100
     tried = [[attempt["result"] for attempt in each["attempts"]] for each in slowest["leaves"]]
     assert tried[0] == ["won"] and tried[1][-1] == "won"

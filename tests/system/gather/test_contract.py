@@ -24,8 +24,8 @@ class Turns:
             order = [int(digit) for digit in request.query["order"]]
             while order[self.next % len(order)] != index:
                 await asyncio.sleep(0)
+            self.next += 1  # First: who has the last answer looks at the sum.
             request.send(self.bodies[index])
-            self.next += 1
         return answer_in_turn
 
 

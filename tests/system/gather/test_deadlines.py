@@ -34,6 +34,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("headers, expected_ms", ASKED)
 def test_the_smallest_deadline_wins_and_is_passed_on(gather, headers, expected_ms):
     leaf = gather.leaf()
@@ -53,7 +54,7 @@ def test_a_clients_deadline_is_kept(gather):
         assert (answer.status, answer.problem_type()) == (504, "insufficient-coverage")
         return answer
 
-    assert best_of(3, once).seconds <= 0.2 + LATE_S
+    best_of(3, once, within=0.2 + LATE_S)
 
 
 @pytest.mark.parametrize("header", [
@@ -82,6 +83,7 @@ def test_a_malformed_deadline_is_ignored_and_counted(gather, header):
     assert metric(root, "consort_gather_malformed_deadlines_total") == 1
 
 
+@pytest.mark.alone
 def test_each_level_has_less_time_and_each_attempt_too(gather):
     bottom = gather.leaf()
     slow = gather.leaf(after(50, answering({}, status=503)))
@@ -98,6 +100,7 @@ def test_each_level_has_less_time_and_each_attempt_too(gather):
     assert left_ms(second) <= left_ms(slow.requests[-1]) - 45
 
 
+@pytest.mark.alone
 def test_leaf_timeout_is_what_a_leaf_has(gather):
     leaf = gather.leaf(black_hole)
     root = gather.root([leaf, gather.leaf(answering(1))], "--timeout", "5s", "--leaf-timeout",
@@ -116,6 +119,7 @@ def end_half(client):
     client.socket.shutdown(1)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("end", [end_with_fin, end_half])
 def test_all_leaves_see_at_once_that_the_client_has_left(gather, end):
     all_leaves = gather.leaves(4, black_hole)

@@ -31,6 +31,7 @@ def test_three_levels_sum_their_coverage(gather):
     assert answer.coverage() == {"total": 8, "ok": 6, "failed": 1, "timeout": 1, "percent": 75.0}
 
 
+@pytest.mark.alone
 def test_a_child_that_waits_to_its_end_is_in_time_for_its_parent(gather):
     """The deadline that it is told leaves it the time to answer, on each level."""
     root, _ = tree(gather, [[answering(1), black_hole], [answering(2)]], *OPTIONS)

@@ -85,6 +85,7 @@ def test_a_leaf_may_forbid_a_second_try(gather):
     assert len(good.requests) == 1
 
 
+@pytest.mark.alone
 def test_no_replica_is_tried_after_the_deadline(gather):
     late = after(250, failing(503))
     victim, good, root = pair(gather, late, "--timeout", "200ms")
@@ -129,6 +130,7 @@ def test_a_late_replica_is_hedged(gather):
     assert metric(root, "consort_gather_hedges_total", result="won") == 3
 
 
+@pytest.mark.alone
 def test_a_hedge_waits_for_its_time(gather):
     late, good, root = pair(gather, black_hole, "--hedge", "100ms", "--timeout", "5s")
 
@@ -144,6 +146,7 @@ def test_a_hedge_waits_for_its_time(gather):
     assert len(late.requests) == 4
 
 
+@pytest.mark.alone
 def test_the_original_may_win_against_its_hedge(gather):
     first = gather.leaf(after(80, answering("first")))
     second = gather.leaf(black_hole)
@@ -227,6 +230,7 @@ def test_a_replica_that_keeps_failing_is_ejected(gather, bad):
     assert root.get("/readyz")[0] == 200
 
 
+@pytest.mark.alone
 def test_the_fifth_failure_in_a_row_is_acted_upon_at_once(gather):
     victim, _, root = pair(gather, answering("still good"))
     # The regular looks are a second apart: the first one is over.

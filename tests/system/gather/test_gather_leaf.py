@@ -214,15 +214,17 @@ HANGING = {
 @pytest.mark.parametrize("name", HANGING)
 def test_a_command_that_is_late_is_504_in_time_and_killed(leaf, name):
     made = leaf(HANGING[name], "--timeout", "300ms")
+    answers = []
 
     def once():
         answer = ask(made)
+        answers.append(answer)
         assert (answer.status, problem(answer)) == (504, "command-timeout")
         return answer
 
-    assert 0.29 <= best_of(3, once).seconds <= 0.3 + LATE_S
+    assert best_of(3, once, within=0.3 + LATE_S).seconds >= 0.29
     wait_until(lambda: children(made) == [], "their end", 2)
-    assert results(made, "timeout") == 3
+    assert results(made, "timeout") == len(answers)
 
 
 @pytest.mark.parametrize("header", [("grpc-timeout", "150m"),
@@ -235,7 +237,7 @@ def test_the_deadline_of_a_request_counts_when_it_is_sooner(leaf, header):
         assert answer.status == 504
         return answer
 
-    assert 0.14 <= best_of(4, once).seconds <= 0.15 + LATE_S
+    assert best_of(4, once, within=0.15 + LATE_S).seconds >= 0.14
 
 
 def test_a_malformed_deadline_is_ignored_and_counted(leaf):
@@ -362,7 +364,7 @@ def test_the_command_may_be_changed_by_a_reload(leaf, tmp_path):
 ])
 def test_a_configuration_that_is_wrong(words, code, what):
     done = subprocess.run([servers.CONSORT, "gather-leaf", *words], capture_output=True, text=True,
-                          timeout=10)
+                          timeout=60)
     assert done.returncode == code
     assert what in done.stderr
 
@@ -370,7 +372,7 @@ def test_a_configuration_that_is_wrong(words, code, what):
 def test_it_listens_on_this_machine_only_unless_told_otherwise():
     """Whoever may ask it may run a command."""
     done = subprocess.run([servers.CONSORT, "gather-leaf", "--help"], capture_output=True,
-                          text=True, timeout=10)
+                          text=True, timeout=60)
     assert "default 127.0.0.1:8081" in re.sub(r"\s+", " ", done.stdout)
 
 

@@ -47,7 +47,7 @@ def test_json_to_a_server(gather, four, merge):
     assert seen.path == ("/" if merge.unix else "/merge/here")
     assert seen.header("Content-Type") == "application/json"
     assert seen.header("Consort-Request-Id") == "me-1"
-    assert re.fullmatch("[0-9]+[mu]", seen.header("grpc-timeout"))
+    assert re.fullmatch("[0-9]{1,8}[Smu]", seen.header("grpc-timeout"))
     document = json.loads(seen.body)
     check_document(document)
     check_parts(document["parts"])

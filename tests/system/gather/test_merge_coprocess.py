@@ -47,7 +47,7 @@ def test_what_a_coprocess_may_answer(gather, tmp_path, answer, expected):
 def test_a_coprocess_may_say_that_it_failed(gather, tmp_path):
     command = python(tmp_path, coprocess("answer['error'] = 'no such column'"))
     root = gather.root(gather.leaves(1), "--merge-coprocess", command)
-    pids = children(root)
+    pids = wait_until(lambda: children(root), "the coprocess")
     answer = ask(root)
     assert (answer.status, answer.problem_type()) == (502, "merge-failed")
     assert "no such column" in answer.problem()["detail"]

@@ -43,6 +43,7 @@ def test_handling(gather, minimum, prefer, status, applied):
     assert answer.body == b"[1,1]" or status == 502
 
 
+@pytest.mark.alone
 def test_strict_waits_for_all(gather):
     root = gather.root([gather.leaf(OK), gather.leaf(black_hole)], "--min-coverage", "50",
                        "--timeout", "300ms")
@@ -78,7 +79,7 @@ def test_wait_is_a_deadline(gather):
         assert answer.header("Preference-Applied") == "handling=lenient, wait=1"
         return answer
 
-    assert 0.98 <= best_of(2, once).seconds <= 1 + LATE_S
+    assert best_of(2, once, within=1 + LATE_S).seconds >= 0.98
 
 
 @pytest.mark.parametrize("prefer, applied", [

@@ -1,12 +1,14 @@
 """Every limit of gather-root: where it lies, what a client is told, what is counted; and memory."""
 import json
 import os
+import threading
 
 import pytest
 
 from asking import Client, ask, metric, under_way
 from support import servers
-from support.leaves import after, answering, black_hole, by_path, huge_headers, never_ending, saying
+from support.leaves import (answering, black_hole, by_path, huge_headers, never_ending, saying,
+                            until)
 from support.servers import is_sanitized, wait_until
 from support_wide import ManyLeaves, peak_bytes
 
@@ -113,14 +115,16 @@ def test_max_inflight_and_its_line(gather):
 
 
 def test_the_line_is_first_come_first_served(gather):
-    leaf = gather.leaf(after(30, answering(1)))
-    root = gather.root([leaf], "--max-inflight", "1", "--queue-time", "10s", "--timeout", "10s",
+    all_wait = threading.Event()
+    leaf = gather.leaf(until(all_wait, answering(1)))
+    root = gather.root([leaf], "--max-inflight", "1", "--queue-time", "50s", "--timeout", "60s",
                        "--max-connections", "10")
     clients = [Client(root.port) for _ in range(2)]
     for i, client in enumerate(clients):
         client.send(f"/{i}")
         wait_until(lambda n=i + 1: metric(root, "consort_gather_inflight") +
                    metric(root, "consort_gather_queued") == n, "its place")
+    all_wait.set()
     for client in clients:
         assert client.answer().status == 200
         client.close()

@@ -197,6 +197,7 @@ def test_a_path_without_a_route_is_404(gather):
         assert (answer.status, answer.problem_type()) == (404, "no-route")
 
 
+@pytest.mark.alone
 def test_more_than_the_limit_in_flight_wait_and_are_then_refused(gather):
     leaf = gather.leaf(black_hole)
     root = gather.root([leaf], "--max-inflight", "1", "--queue-time", "50ms", "--timeout", "30s")

@@ -239,7 +239,7 @@ def end_of(*options):
     """(exit code, output) of a root that does not start."""
     done = subprocess.run(
         [servers.CONSORT, "gather-root", "--listen", f"127.0.0.1:{servers.free_port()}", "--admin",
-         "none", *options], capture_output=True, text=True, timeout=10)
+         "none", *options], capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 

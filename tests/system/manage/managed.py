@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from servers import CONSORT, Process, connect, free_port, wait_until  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from support.servers import CONSORT, Process, connect, free_port, wait_until  # noqa: E402
 
 STALL_ROLE = pathlib.Path(os.environ.get("CONSORT_STALL_ROLE", CONSORT.parent / "stall_role"))
 needs_stall_role = pytest.mark.skipif(not STALL_ROLE.exists(), reason=f"{STALL_ROLE} is not built")
@@ -30,7 +30,7 @@ class Managed(Process):
             wait_until(lambda: not self.running() or self.status(wait) == 200, f"{wait} of {name}")
             assert self.running(), self.output()
 
-    def request(self, method, path, headers=(), host="127.0.0.1", timeout=10):
+    def request(self, method, path, headers=(), host="127.0.0.1", timeout=30):
         client = http.client.HTTPConnection(host, self.admin, timeout=timeout)
         try:
             client.request(method, path, headers=dict(headers))

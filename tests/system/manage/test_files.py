@@ -122,6 +122,7 @@ def test_a_dry_run_changes_nothing(tmp_path):
         assert reloads(role, "refused") == 0
 
 
+@pytest.mark.alone
 def test_a_role_answers_for_its_own_pages(tmp_path):
     with StallRole() as role:
         assert role.get("/greet?who=you").text == "hello you\n"

@@ -148,6 +148,7 @@ def test_remote_peers_need_the_token(tmp_path):
 
 # --- stops ------------------------------------------------------------------------------------
 
+@pytest.mark.alone
 @needs_stall_role
 def test_terminate_drains_and_exits_0():
     with StallRole("--drain-time", "700ms") as role:
@@ -164,6 +165,7 @@ def test_terminate_drains_and_exits_0():
         assert role.transitions()[-3:] == ["DRAINING", "STOPPING", "STOPPED"]
 
 
+@pytest.mark.alone
 @needs_stall_role
 def test_a_drain_is_dropped_by_the_end_of_the_grace_period():
     with StallRole("--drain-time", "1h", "--grace", "1s") as role:
@@ -174,6 +176,7 @@ def test_a_drain_is_dropped_by_the_end_of_the_grace_period():
         assert "drain.unfinished" in role.output()
 
 
+@pytest.mark.alone
 @needs_stall_role
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once(number):
@@ -186,6 +189,7 @@ def test_a_second_signal_ends_at_once(number):
         assert time.monotonic() - started < 1
 
 
+@pytest.mark.alone
 @needs_stall_role
 def test_the_shutdown_delay_keeps_serving():
     with StallRole("--shutdown-delay", "500ms") as role:
@@ -247,6 +251,7 @@ def test_work_that_ends_and_work_that_fails(role):
 
 # --- stalls -----------------------------------------------------------------------------------
 
+@pytest.mark.alone
 @needs_stall_role
 def test_livez_answers_while_the_loop_hangs():
     with StallRole("--stall-limit", "500ms") as role:
@@ -263,6 +268,7 @@ def test_livez_answers_while_the_loop_hangs():
         wait_until(lambda: role.status("/livez") == 200, "recovery", 5)
 
 
+@pytest.mark.alone
 @needs_stall_role
 def test_signals_work_while_the_loop_hangs():
     with StallRole("--grace", "1s") as role:
@@ -276,6 +282,7 @@ def test_signals_work_while_the_loop_hangs():
         assert "stop.forced" in role.output()
 
 
+@pytest.mark.alone
 @needs_stall_role
 def test_a_second_signal_ends_a_hanging_loop():
     with StallRole() as role:

@@ -12,7 +12,7 @@ import time
 import resp
 from talk import command
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 
 
 class Gone(Exception):

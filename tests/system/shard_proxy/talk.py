@@ -20,7 +20,7 @@ class Redis:
     class Failed(Exception):
         pass
 
-    def __init__(self, address, timeout=10.0):
+    def __init__(self, address, timeout=30.0):
         self.socket = servers.connect(address, timeout)
         self.file = self.socket.makefile("rb")
 
@@ -70,7 +70,7 @@ class Redis:
 class Memcached:
     """One connection; ask() sends a line (and a body) and returns the first line of the reply."""
 
-    def __init__(self, address, timeout=10.0):
+    def __init__(self, address, timeout=30.0):
         self.socket = servers.connect(address, timeout)
         self.file = self.socket.makefile("rb")
 

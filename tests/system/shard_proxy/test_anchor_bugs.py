@@ -81,6 +81,7 @@ def test_b3_one_clients_oom_error_is_its_own(start):
     assert proxy.metric("consort_shard_connects_total") == 1
 
 
+@pytest.mark.alone
 def test_b4_a_request_that_times_out_fails_alone(start):
     backend = start.redis(extra=["--enable-debug-command", "yes"])[0]
     proxy = start.proxy([backend], options=["--timeout", "400ms"])

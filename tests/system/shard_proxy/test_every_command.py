@@ -69,7 +69,7 @@ class Conversation:
 
     def begin(self):
         self.end()
-        self.socket = servers.connect(self.port, 5)
+        self.socket = servers.connect(self.port)
         self.file = self.socket.makefile("rb")
         self.socket.sendall(command("HELLO", self.protocol))
         resp.read(self.file)
@@ -198,7 +198,7 @@ def all_commands(server):
 
 
 def check_another(proxy, what):
-    client = Redis(proxy.port, timeout=5)
+    client = Redis(proxy.port)
     for i in range(3):
         assert client.ask("SET", f"mine{i}", f"value{i}") == b"OK", what
         assert client.ask("GET", f"mine{i}") == b"value%d" % i, what

@@ -47,6 +47,7 @@ def failure(client, *words):
     return timed(lambda: client.error(*words))
 
 
+@pytest.mark.alone
 def test_a_hung_server_costs_only_its_own_keys(shards):
     # Its keys wait for the timeout once; then the connection is known to be stuck.
     texts = {f"ERR {shards.name} timed out", f"ERR {shards.name} does not answer"}
@@ -82,6 +83,7 @@ def recovers(client, key):
     wait_until(is_back, f"{key} being readable again", RETRY_SECONDS)
 
 
+@pytest.mark.alone
 def test_a_split_request_fails_as_a_whole_and_alone_when_one_server_hangs(shards):
     with Redis(shards.port) as client, Redis(shards.port) as other:
         shards.victim.send_signal(signal.SIGSTOP)
@@ -113,6 +115,7 @@ def test_a_short_pause_fails_only_the_requests_that_ran_out_of_time(shards):
     assert shards.proxy.metric("consort_shard_late_replies_total") >= len(shards.victim_keys)
 
 
+@pytest.mark.alone
 def test_a_killed_server_fails_at_once_and_is_used_again_when_it_is_back(start, shards):
     with Load(shards.port, shards.other_keys, 2) as load, Redis(shards.port) as client:
         shards.victim.kill()

@@ -87,6 +87,7 @@ class Shards:
             return False
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not can_mount(), reason="needs a mount namespace for a hosts file of its own")
 @pytest.mark.parametrize("mode", ["error", "rehash"])
 @pytest.mark.parametrize("protocol", ["redis", "memcached"])

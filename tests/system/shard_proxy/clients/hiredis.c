@@ -95,7 +95,10 @@ static void print_reply(redisReply* reply, const char* how) {
   if (!is_error && !strcmp(how, "=kind")) {
     printf("a reply of type %d", reply->type);
   } else if (!is_error && !strcmp(how, "=about")) {
-    printf("about %lld", (number_of(reply) + 99) / 100 * 100);
+    long long left = number_of(reply);
+    long long unit = 1;
+    while (unit * 10 < left) unit *= 10;
+    printf("about %lld", (left + unit - 1) / unit * unit);
   } else if (!is_error && !strcmp(how, "=names")) {
     print_names(reply);
   } else if (!strcmp(how, "=ids") && is_clock_id(reply)) {

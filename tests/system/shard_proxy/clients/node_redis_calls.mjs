@@ -126,7 +126,7 @@ export const KEYS = [
   ['pTTL', 'x', about(100000, 3000)], ['expire', 'x', 200, 'NX'], ['pExpire', 'x', 200000, 'GT'],
   ['persist', 'x'], ['ttl', 'x'], ['pTTL', 'missing'], ['expireAt', 'x', 4102444800],
   ['expireTime', 'x'], ['pExpireAt', 'x', 4102444800000], ['pExpireTime', 'x'], ['type', 'x'],
-  ['type', 'missing'], ['objectEncoding', 'x'], ['objectRefCount', '{z}1'], ['objectIdleTime', 'x'],
+  ['type', 'missing'], ['objectEncoding', 'x'], ['objectRefCount', '{z}1'], ['objectIdleTime', 'x', about(0)],
   ['objectFreq', 'x'], ['rename', 'x', 'x'], ['rename', 'missing', 'x'], ['rename', '{m}1', '{m}5'],
   ['renameNX', '{m}5', '{m}2'], ['copy', '{m}2', '{m}6'],
   ['copy', '{m}2', '{m}6', { REPLACE: true }],

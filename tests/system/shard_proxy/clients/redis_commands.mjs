@@ -17,7 +17,11 @@ export function* commandsOf() {
 
 const ids = (value) => (Array.isArray(value) ? value.map(ids)
   : typeof value === 'string' ? value.replace(/^\d{13}-\d+$/, 'ID') : value);
-const rounded = (left) => `about ${Math.ceil(Number(left) / 100) * 100}`;
+const rounded = (left) => {
+  let unit = 1;
+  while (unit * 10 < Number(left)) unit *= 10;
+  return `about ${Math.ceil(Number(left) / unit) * unit}`;
+};
 
 export function hidden(how) {
   const found = { '=kind': kind, '=sorted': sorted, '=about': rounded, '=ids': ids,

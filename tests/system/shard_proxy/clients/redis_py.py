@@ -286,7 +286,7 @@ def keyspace(run):
     run("type", "missing")
     run("object", "encoding", "x")
     run("object", "refcount", "{z}1")
-    run("object", "idletime", "x")
+    run.changed(about(0), "object", "idletime", "x")
     run("object", "freq", "x")
     run("object", "help")
     run("rename", "x", "x")
