@@ -54,7 +54,7 @@ class UvListener final : public Listener {
   Timer retry_;
   std::uint64_t pause_ms_ = 0;  // 0 while accepting works
   bool is_shut_ = false;
-  bool* gone_ = nullptr;        // set by the destructor for the event under way
+  bool* gone_ = nullptr;  // set by the destructor for the event under way
   // The path as we made it: a successor may have put its own there since.
   bool owns_path_ = false;
   dev_t path_device_ = 0;
