@@ -56,7 +56,10 @@ void LeafConfig::validate(Problems& problems) {
     address.port = kDefaultPort;
     listen.push_back(address);
   }
-  if (command_argv(exec).empty()) problems.error("exec: empty; say which command answers");
+  // That it is missing has been told.
+  if (problems.ok() && command_argv(exec).empty()) {
+    problems.error("exec: empty; say which command answers");
+  }
   if (exec.find('\0') != std::string::npos) problems.error("exec: holds a NUL byte");
   if (!http1::is_field_value(content_type)) {
     problems.error("content_type: holds a control character");

@@ -366,6 +366,7 @@ def test_a_configuration_that_is_wrong(words, code, what):
     done = subprocess.run([servers.CONSORT, "gather-leaf", *words], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == code
+    assert len(done.stderr.splitlines()) == 1
     assert what in done.stderr
 
 
