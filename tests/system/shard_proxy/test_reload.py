@@ -162,9 +162,10 @@ def test_requests_under_way_to_a_server_that_leaves_are_answered_by_it(start, tm
     lost, kept = owned[leaving.port][0], owned[backends[0].port][0]
     with Redis(port) as client:
         leaving.send_signal(signal.SIGSTOP)
+        taken = proxy.metric("consort_client_requests_total")
         client.socket.sendall(command("GET", lost) + command("GET", kept))
-        wait_until(lambda: proxy.metric("consort_shard_requests_total") >= len(KEYS) + 2,
-                   "the request being sent")
+        wait_until(lambda: proxy.metric("consort_client_requests_total") >= taken + 2,
+                   "both requests being on their way")
         config.write(backends[:1], timeout="10s")
         assert proxy.get("/reload", "POST")[0] == 200
         client.send("GET", lost)
