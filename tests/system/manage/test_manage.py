@@ -38,7 +38,7 @@ def proxy():
 @needs_consort
 def test_probes_of_a_real_role(proxy):
     assert proxy.get("/livez").text == "ok\n"
-    assert proxy.get("/startupz").status == 200
+    wait_until(lambda: proxy.status("/startupz") == 200, "the start")
     health = json.loads(proxy.get("/health").text)
     assert health["role"] == "shard-proxy"
     assert health["name"] == proxy.name
