@@ -81,7 +81,7 @@ def test_topology_shows_an_ejection(gather):
     verb(root, "/replicas/restore?url=" + bad.url)
     assert replicas(root)[bad.url]["state"] != "ejected"
     calls = len(bad.requests)
-    wait_until(lambda: ask(root).status == 200 and len(bad.requests) > calls, "a call", 5)
+    wait_until(lambda: ask(root).status == 200 and len(bad.requests) > calls, "a call", 10)
 
 
 def test_weights_of_leaves_that_are_roots_are_shown(gather):
@@ -124,7 +124,7 @@ def test_only_the_slowest_hundred_are_kept(gather):
 def test_a_drained_replica_gets_no_calls(gather):
     one, two = gather.leaves(2, answering(1))
     root = gather.root([[one, two]])
-    wait_until(lambda: ask(root).status == 200 and one.requests and two.requests, "both", 5)
+    wait_until(lambda: ask(root).status == 200 and one.requests and two.requests, "both", 10)
     assert verb(root, "/replicas/drain?url=" + one.url) == {"url": one.url, "drained": True}
     assert replicas(root)[one.url]["state"] == "drained"
     # Its idle connections are not kept for nothing.
@@ -135,7 +135,7 @@ def test_a_drained_replica_gets_no_calls(gather):
     assert len(one.requests) == calls
     assert root.get("/readyz")[0] == 200
     assert verb(root, "/replicas/restore?url=" + one.url)["drained"] is False
-    wait_until(lambda: ask(root).status == 200 and len(one.requests) > calls, "a call", 5)
+    wait_until(lambda: ask(root).status == 200 and len(one.requests) > calls, "a call", 10)
 
 
 def test_what_is_under_way_at_a_drained_replica_ends_well(gather):
@@ -175,15 +175,15 @@ def test_readiness_follows_what_answers_could_be(gather):
     one, two, three = gather.leaves(3)
     root = gather.root([one, two, three], "--min-coverage", "60")
     verb(root, "/replicas/drain?url=" + one.url)
-    wait_until(lambda: "none has s0" in root.get("/health")[1], "the warning", 3)
+    wait_until(lambda: "none has s0" in root.get("/health")[1], "the warning", 10)
     assert root.get("/readyz")[0] == 200
     assert metric(root, "consort_gather_shards_without_replica") == 1
     verb(root, "/replicas/drain?url=" + two.url)
-    wait_until(lambda: root.get("/readyz")[0] == 503, "unreadiness", 3)
+    wait_until(lambda: root.get("/readyz")[0] == 503, "unreadiness", 10)
     assert "1 of 3 shards have a usable replica" in root.get("/readyz")[1] + root.get("/health")[1]
     assert root.get("/livez")[0] == 200
     verb(root, "/replicas/restore?url=" + two.url)
-    wait_until(lambda: root.get("/readyz")[0] == 200, "readiness", 3)
+    wait_until(lambda: root.get("/readyz")[0] == 200, "readiness", 10)
 
 
 def test_one_replica_of_a_shard_is_enough_to_be_ready(gather):
@@ -192,7 +192,7 @@ def test_one_replica_of_a_shard_is_enough_to_be_ready(gather):
     verb(root, "/replicas/drain?url=" + one.url)
     assert root.get("/readyz")[0] == 200
     verb(root, "/replicas/drain?url=" + two.url)
-    wait_until(lambda: root.get("/readyz")[0] == 503, "unreadiness", 3)
+    wait_until(lambda: root.get("/readyz")[0] == 503, "unreadiness", 10)
 
 
 def test_a_leaf_that_keeps_failing_makes_a_root_unready_and_ready_again(gather):
@@ -333,7 +333,7 @@ def test_an_explanation_of_a_hedge(gather):
         [leaf] = ask(root, headers=EXPLAIN).json()["leaves"]
         return leaf if len(leaf["attempts"]) == 2 else None
 
-    leaf = wait_until(hedged, "a hedge", 5)
+    leaf = wait_until(hedged, "a hedge", 10)
     assert [each["hedge"] for each in leaf["attempts"]] == [False, True]
     assert [each["result"] for each in leaf["attempts"]] == ["superseded", "won"]
     assert leaf["attempts"][1]["at_ms"] >= 20

@@ -253,4 +253,4 @@ def test_a_quorum_does_not_wait_for_who_cannot_change_it(gather):
         answer = client.answer()
         assert (answer.status, answer.body) == (200, b'{"v":1}')
         assert answer.seconds < 5
-    wait_until(lambda: not slow.open, "the end of the third call", 3)
+    wait_until(lambda: not slow.open, "the end of the third call", 10)

@@ -154,7 +154,7 @@ def test_a_server_that_is_killed_and_comes_back(gather, start):
         answer = ask(root)
         assert (answer.status, answer.problem_type()) == (502, "merge-failed")
     start.process(leaves.LeafProcess(port))
-    wait_until(lambda: ask(root).status == 200, "its return", 3)
+    wait_until(lambda: ask(root).status == 200, "its return", 10)
 
 
 def test_a_server_that_leaves_while_it_merges(gather):
@@ -298,7 +298,7 @@ def test_a_client_that_leaves_ends_its_command(gather, tmp_path):
     root = gather.root(gather.leaves(1), "--merge-exec", "sleep 60", "--timeout", "60s")
     with under_way(root):
         wait_until(lambda: children(root), "the command")
-    wait_until(lambda: children(root) == [], "its end", 3)
+    wait_until(lambda: children(root) == [], "its end", 10)
 
 
 def test_sigterm_waits_for_a_command(gather, tmp_path):

@@ -92,8 +92,8 @@ def test_a_coprocess_that_is_killed_is_started_again(gather, tmp_path):
     first = ask(root).json()
     assert children(root) == [first]
     os.kill(first, signal.SIGKILL)
-    second = wait_until(lambda: [pid for pid in children(root) if pid != first], "another", 3)
-    wait_until(lambda: ask(root).status == 200, "its answers", 3)
+    second = wait_until(lambda: [pid for pid in children(root) if pid != first], "another", 10)
+    wait_until(lambda: ask(root).status == 200, "its answers", 10)
     assert [ask(root).json()] == second
 
 
@@ -112,7 +112,7 @@ if asked["request"]["path"] == "/hang": answer = None
             assert (answer.status, answer.problem_type()) == (502, "merge-failed")
             assert answer.seconds < 5
             assert "9" in answer.problem()["detail"] or "KILL" in answer.problem()["detail"]
-    wait_until(lambda: ask(root).status == 200, "its return", 3)
+    wait_until(lambda: ask(root).status == 200, "its return", 10)
 
 
 def test_a_coprocess_that_hangs_is_killed_and_the_next_one_works(gather, tmp_path):
@@ -124,7 +124,7 @@ answer['body'] = os.getpid()
     before = ask(root).json()
     answer = ask(root, "/hang")
     assert (answer.status, answer.problem_type()) == (504, "merge-timeout")
-    next_one = wait_until(lambda: (got := ask(root)).status == 200 and got.json(), "the next", 5)
+    next_one = wait_until(lambda: (got := ask(root)).status == 200 and got.json(), "the next", 10)
     assert next_one != before
     assert children(root) == [next_one]
 
@@ -140,7 +140,7 @@ if asked["request"]["path"] == "/garbage":
     answer = ask(root, "/garbage")
     assert (answer.status, answer.problem_type()) == (502, "merge-failed")
     assert "no JSON" in answer.problem()["detail"]
-    wait_until(lambda: (got := ask(root)).status == 200 and got.json() != before, "the next", 3)
+    wait_until(lambda: (got := ask(root)).status == 200 and got.json() != before, "the next", 10)
 
 
 @pytest.mark.parametrize("merge_ms,client_ms", [(60, 30), (500, 80)], ids=["quick", "slow"])

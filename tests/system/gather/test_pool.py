@@ -133,7 +133,7 @@ def test_idle_connections_end_in_time(gather):
     hinting = gather.leaf(answering(1, headers=[("Keep-Alive", "timeout=1")]))
     root = gather.root([leaf, hinting], "--pool-idle-timeout", "300ms")
     assert ask(root).status == 200
-    wait_until(lambda: not leaf.open and not hinting.open, "their end", 3)
+    wait_until(lambda: not leaf.open and not hinting.open, "their end", 10)
     assert ask(root).status == 200
 
 

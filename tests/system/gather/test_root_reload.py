@@ -83,7 +83,7 @@ def test_a_file_that_changes_is_taken_over_by_itself(gather, path):
     root = gather.root([], "--config", str(path))
     assert ask(root).body == b"[0]"
     config_of(path, [one, two], merge="sum")
-    wait_until(lambda: ask(root).body == b"1", "the new configuration", 3)
+    wait_until(lambda: ask(root).body == b"1", "the new configuration", 10)
 
 
 def test_a_request_ends_with_the_merge_that_it_began_with(gather, path):

@@ -126,7 +126,7 @@ def test_a_changed_file_is_taken_over_at_once(gather, tmp_path, how):
         replace(path, text)
     else:
         path.write_text(text)
-    wait_until(lambda: ask(root).body == b"[0,1]", "the new topology", 3)
+    wait_until(lambda: ask(root).body == b"[0,1]", "the new topology", 10)
     assert metric(root, "consort_gather_topology_epoch") == epoch + 1
     # The connection to the leaf that stayed has stayed as well.
     assert one.connections == 1
@@ -147,7 +147,7 @@ def test_a_config_map_is_followed_through_its_data_link(gather, tmp_path):
     os.rename(tmp_path / "..data_tmp", tmp_path / "..data")
     (tmp_path / "..1" / "shards.json").unlink()
     (tmp_path / "..1").rmdir()
-    wait_until(lambda: ask(root).body == b"[1,0]", "the new topology", 3)
+    wait_until(lambda: ask(root).body == b"[1,0]", "the new topology", 10)
 
 
 def test_a_file_that_is_wrong_from_the_start_is_told_until_it_is_right(gather, tmp_path):
@@ -188,7 +188,7 @@ def test_the_last_good_topology_outlasts_a_bad_file(gather, tmp_path):
         assert root.get("/readyz")[0] == 200
     assert f"{path}:1:" in root.output()
     replace(path, file_of([two]))
-    wait_until(lambda: ask(root).body == b"[1]", "the good one", 3)
+    wait_until(lambda: ask(root).body == b"[1]", "the good one", 10)
     wait_until(lambda: "last good" not in root.get("/health")[1], "the end of the warning")
 
 
@@ -242,12 +242,12 @@ def test_a_request_ends_with_the_leaves_that_it_began_with(gather, tmp_path):
     with under_way(root) as client:
         wait_until(lambda: slow.requests, "its call")
         replace(path, file_of([new]))
-        wait_until(lambda: topology(root) == {"s0": [new.url]}, "the new topology", 3)
+        wait_until(lambda: topology(root) == {"s0": [new.url]}, "the new topology", 10)
         assert ask(root).body == b'["new"]'
         answer = client.answer()
         assert (answer.status, answer.body) == (200, b'["old"]')
     # Nobody needs the connection of the leaf that is gone.
-    wait_until(lambda: not slow.open, "its end", 3)
+    wait_until(lambda: not slow.open, "its end", 10)
 
 
 def test_what_a_replica_has_shown_is_remembered_over_a_reload(gather, tmp_path):
@@ -257,7 +257,7 @@ def test_what_a_replica_has_shown_is_remembered_over_a_reload(gather, tmp_path):
     root = gather.root([], "--topology", str(path))
     assert root.get("/replicas/drain?url=" + one.url, "POST")[0] == 200
     replace(path, file_of([one, two], [two]))
-    wait_until(lambda: ask(root).body == b"[1,1]", "the new topology", 3)
+    wait_until(lambda: ask(root).body == b"[1,1]", "the new topology", 10)
     assert replicas(root)[one.url]["state"] == "drained"
     assert one.requests == []
 
@@ -291,7 +291,7 @@ def test_each_address_of_a_name_is_a_shard(gather, dns):
     assert ask(root).body == b"[0,1]"
     assert all_leaves[0].requests[0].header("Host") == f"leaf.test:{port}"
     server.serve(*(f"host-record=leaf.test,{ip}" for ip in addresses[1:]))
-    wait_until(lambda: ask(root).body == b"[1,2]", "the new records", 5)
+    wait_until(lambda: ask(root).body == b"[1,2]", "the new records", 10)
     # A server that does not answer takes no leaf away.
     server.stop()
     wait_until(lambda: metric(root, "consort_gather_topology_failures_total") >= 1, "a failure",
@@ -341,7 +341,7 @@ def test_srv_records_are_shards_by_default(gather, dns):
     root = gather.root([], "--topology", "srv:_http._tcp.test")
     assert ask(root).body == b"[0,1]"
     server.serve(*records, f"srv-host=_http._tcp.test,leaf.test,{by_port[1].port}")
-    wait_until(lambda: ask(root).body == b"[1]", "the new records", 5)
+    wait_until(lambda: ask(root).body == b"[1]", "the new records", 10)
 
 
 @needs_dns

@@ -56,7 +56,7 @@ def test_replicas_of_both_kinds(gather, tmp_path):
     for _ in range(4):
         assert ask(root).body == b"[1]"
     late = gather.leaf(answering(2), unix=str(path))
-    wait_until(lambda: ask(root).body == b"[2]" or late.requests, "its first call", 5)
+    wait_until(lambda: ask(root).body == b"[2]" or late.requests, "its first call", 10)
 
 
 def test_a_leaf_whose_socket_is_not_there(gather, tmp_path):
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_ends_its_calls(gather, tmp_path):
     with Client(place) as client:
         client.send()
         wait_until(lambda: leaf.requests, "the call")
-    wait_until(lambda: leaf.requests[0].gone_at, "its end", 2)
+    wait_until(lambda: leaf.requests[0].gone_at, "its end", 10)
     wait_until(lambda: metric(root, "consort_gather_clients_gone_total") == 1, "the count")
 
 

@@ -175,9 +175,9 @@ def test_servers_come_from_a_file_and_follow_it(start, tmp_path):
     listed = tmp_path / "servers.txt"
     proxy = start.proxy(options=["--listen", f"127.0.0.1:{servers.free_port()}", "--protocol",
                                  "memcached", "--servers-from", f"file:{listed}"], wait=False)
-    wait_until(lambda: proxy.get("/readyz")[0] == 503, "an answer")
-    health = proxy.get("/health")[1]
-    assert "servers.txt" in health and "no servers yet" in health
+    proxy.wait_health("no servers yet")
+    assert "servers.txt" in proxy.get("/health")[1]
+    assert proxy.get("/readyz")[0] == 503
     listed.write_text(f"127.0.0.1:{first.port}\n")
     wait_until(lambda: proxy.get("/readyz")[0] == 200, "readiness")
     assert [each["address"] for each in only_pool(proxy)["servers"]] == [f"127.0.0.1:{first.port}"]

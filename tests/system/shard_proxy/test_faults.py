@@ -176,8 +176,8 @@ def test_memcached_multi_get_with_a_dead_server(start, mode):
 def test_not_ready_until_a_server_is_there(start, protocol):
     ports = [servers.free_port() for _ in range(2)]
     proxy = start.proxy(ports, protocol, OPTIONS, wait=False)
-    wait_until(lambda: proxy.get("/readyz")[0] == 503, "503")
-    assert proxy.get("/livez")[0] == 200
+    proxy.wait_health('"state":"UNREADY"')
+    assert (proxy.get("/readyz")[0], proxy.get("/livez")[0]) == (503, 200)
     request = b"GET k\r\n" if protocol == "redis" else b"get k\r\n"
     text = servers.exchange(proxy.port, request, b"\n")
     assert text.startswith((b"-ERR 127.0.0.1:", b"SERVER_ERROR 127.0.0.1:"))
@@ -260,7 +260,7 @@ def test_a_name_that_does_not_resolve_is_told_and_tried_again(start):
 def test_time_is_not_spent_while_servers_are_away(start):
     """Retrying must not become a busy loop."""
     proxy = start.proxy([servers.free_port() for _ in range(4)], options=OPTIONS, wait=False)
-    wait_until(lambda: proxy.get("/readyz")[0] == 503, "503")
+    proxy.wait_health('"state":"UNREADY"')
     before = proxy.cpu_seconds()
     time.sleep(0.5)
     assert proxy.cpu_seconds() - before <= 0.1

@@ -172,7 +172,7 @@ def test_a_single_server_is_used_as_soon_as_it_is_back(start, protocol):
         wait_until(lambda: b"Connection refused" in ask(), "the failure")
         starter = start.redis if protocol == "redis" else start.memcached
         starter(port=backend.port)
-        wait_until(lambda: ask() == hit, "the first answer", 2)
+        wait_until(lambda: ask() == hit, "the first answer", 10)
     assert proxy.output().count("server.up") == 2
 
 

@@ -292,12 +292,12 @@ def test_a_blocked_client_that_goes_pops_nothing_any_more(start, how, behind):
     client.socket.sendall(command("BLPOP", "queue", 0) + behind)
     wait_until(lambda: blocked_on(backend) == 1, "being blocked")
     depart(client, how)
-    wait_until(lambda: blocked_on(backend) == 0, f"the server being told of a {how}", 3)
+    wait_until(lambda: blocked_on(backend) == 0, f"the server being told of a {how}", 10)
     with Redis(proxy.port) as other:
         assert other.ask("RPUSH", "queue", "element") == 1
         assert other.ask("LLEN", "queue") == 1
         assert other.ask("LPOP", "queue") == b"element"
-    wait_until(lambda: proxy.metric("consort_private_connections") == 0, "its connection's end", 3)
+    wait_until(lambda: proxy.metric("consort_private_connections") == 0, "its connection's end", 10)
 
 
 # ---- the limit of private connections ----
