@@ -108,6 +108,7 @@ def test_a_killed_process_is_refused_and_is_used_again_when_it_is_back(gather):
     wait_until(lambda: ask(root).status == 200, "its being used")
 
 
+@pytest.mark.alone
 def test_all_leaves_may_be_bad_at_once(gather):
     shards = [gather.ending(bad() if isinstance(bad, type) else Leaf(bad))
               for bad, _, _ in FAULTS.values()]

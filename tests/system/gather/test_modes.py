@@ -48,7 +48,7 @@ HOPELESS = [
 @pytest.mark.parametrize("mode, behaviours", HOPELESS)
 def test_a_mode_that_cannot_be_satisfied_ends_at_once(gather, mode, behaviours):
     root = gather.root([gather.leaf(behave) for behave in behaviours], "--mode", mode,
-                       "--timeout", "5s")
+                       "--timeout", "30s")
     answer = ask(root)
     assert (answer.status, answer.problem_type()) == (502, "insufficient-coverage")
     assert answer.seconds < 10
@@ -68,7 +68,7 @@ def test_a_mode_that_is_too_late_is_504(gather):
 
 def test_the_first_merge_needs_one_answer(gather):
     root = gather.root([gather.leaf(black_hole), gather.leaf(answering({"a": 1}))],
-                       "--merge", "first", "--mode", "first", "--timeout", "5s")
+                       "--merge", "first", "--mode", "first", "--timeout", "30s")
     answer = ask(root)
     assert (answer.status, answer.body) == (200, b'{"a": 1}')
     assert answer.seconds < 10
@@ -89,7 +89,7 @@ VOTES = [
 def test_quorum(gather, bodies, status, body):
     root = gather.root([gather.leaf(black_hole if each is None else answering(each))
                         for each in bodies], "--mode", "quorum", "--merge", "quorum",
-                       "--timeout", "5s")
+                       "--timeout", "30s")
     answer = ask(root)
     assert answer.status == status
     assert answer.seconds < 10

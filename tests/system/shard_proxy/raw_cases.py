@@ -452,7 +452,7 @@ REDIS = [
     # The server as a whole.
     ("flushall", lines("SET f 1\nFLUSHALL\nGET f\nDBSIZE\nFLUSHALL ASYNC\nFLUSHALL NONSENSE\n"
                        "FLUSHDB")),
-    ("dbsize", lines("SET f 1\nSET g 2\nDBSIZE\nDBSIZE x")),
+    ("dbsize", lines("FLUSHALL\nSET f 1\nSET g 2\nDBSIZE\nDBSIZE x")),
     ("config@one", lines("CONFIG GET maxmemory\nCONFIG SET maxmemory 0\nCONFIG GET\nCONFIG SET x")),
     ("keyspace@one", lines("FLUSHALL\nSET f 1\nKEYS *\nRANDOMKEY\nRANDOMKEY x\nSCAN 0\nSCAN x\n"
                            "SCAN")),
