@@ -36,14 +36,10 @@ bool Engine::check_request_line(std::string_view line) {
 }
 
 bool Engine::check_status_line(std::string_view line) {
-  const auto digit = [&](std::size_t i) { return line[i] >= '0' && line[i] <= '9'; };
-  const bool is_status_line = line.size() >= 12 && line.starts_with("HTTP/1.") && digit(7) &&
-                              line[8] == ' ' && digit(9) && digit(10) && digit(11) &&
-                              line[9] != '0' && (line.size() == 12 || line[12] == ' ');
-  if (!is_status_line) return refuse("the status line is malformed");
-  if (line[7] > '1') return refuse("the peer answers in an unknown HTTP version");
-  message_.minor_version = line[7] - '0';
-  message_.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  const auto parsed = parse_status_line(line);
+  if (!parsed) return refuse(parsed.error());
+  message_.minor_version = parsed->minor_version;
+  message_.status = parsed->status;
   return true;
 }
 

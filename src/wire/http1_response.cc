@@ -209,7 +209,7 @@ std::optional<std::uint64_t> ResponseStream::length_left() const {
   return std::nullopt;
 }
 
-bool ResponseStream::refuse(ResponseFault fault, std::string_view text) {
+bool ResponseStream::refuse(ResponseFault fault, const char* text) {
   state_ = State::failed;
   fault_ = fault;
   fault_text_ = text;

@@ -142,8 +142,9 @@ class ResponseStream {
   bool on_trailer_line();
   void begin_message();
   /// Fails for good; false, so that checks can return it.
-  bool refuse(ResponseFault fault, std::string_view text);
-  bool refuse(std::string_view text) { return refuse(ResponseFault::protocol, text); }
+  /// A literal, and so its type: fault_text_ has no copy.
+  bool refuse(ResponseFault fault, const char* text);
+  bool refuse(const char* text) { return refuse(ResponseFault::protocol, text); }
 
   Limits limits_;
   ResponseHead head_;

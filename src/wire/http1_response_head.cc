@@ -136,14 +136,10 @@ bool ResponseStream::read_lines() {
 }
 
 bool ResponseStream::on_status_line(std::string_view line) {
-  const auto digit = [&](std::size_t i) { return line[i] >= '0' && line[i] <= '9'; };
-  const bool is_status_line = line.size() >= 14 && line.starts_with("HTTP/1.") && digit(7) &&
-                              line[8] == ' ' && digit(9) && digit(10) && digit(11) &&
-                              line[9] != '0' && (line.size() == 14 || line[12] == ' ');
-  if (!is_status_line) return refuse("the status line is malformed");
-  if (line[7] > '1') return refuse("the peer answers in an unknown HTTP version");
-  head_.minor_version_ = line[7] - '0';
-  head_.status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  const auto parsed = parse_status_line(line.substr(0, line.size() - 2));
+  if (!parsed) return refuse(parsed.error());
+  head_.minor_version_ = parsed->minor_version;
+  head_.status_ = parsed->status;
   state_ = State::headers;
   return true;
 }

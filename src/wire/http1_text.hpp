@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 
 #include "base/error.hpp"
 
@@ -29,6 +30,14 @@ bool list_contains(std::string_view list, std::string_view token);
 /// behind a path stops at one.
 enum class Plus : bool { keep, is_blank };
 Result<std::string> percent_decode(std::string_view text, Plus plus);
+
+/// The first line of an answer, without its CRLF; the reason phrase tells nothing.
+struct StatusLine {
+  int status = 0;
+  int minor_version = 0;  ///< of HTTP/1
+};
+/// HTTP/1.0 and HTTP/1.1. Else what is wrong, a literal.
+tl::expected<StatusLine, const char*> parse_status_line(std::string_view line);
 
 /// The parts of a request target.
 struct Target {
