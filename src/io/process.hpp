@@ -89,6 +89,8 @@ class Processes {
   /// words that name it. Blocks for the fork and exec, well under a millisecond on most systems.
   virtual Result<std::unique_ptr<Process>> spawn(const Command& command,
                                                  ProcessHandler& handler) = 0;
+  /// Whether spawn() would find the program now, in the same words. Nothing is run.
+  virtual Result<> look_for(const Command& command) const = 0;
 };
 
 }  // namespace consort::io

@@ -161,6 +161,9 @@ class SimProcesses final : public io::Processes {
     if (on_spawn) on_spawn(child);
     return process;
   }
+  Result<> look_for(const io::Command&) const override {
+    return refusal_ ? Result<>(fail(refusal_->clone())) : Result<>();
+  }
 
  private:
   SimLoop& loop_;

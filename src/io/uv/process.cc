@@ -143,6 +143,10 @@ Result<std::unique_ptr<Process>> UvProcesses::spawn(const Command& command,
   return handle;
 }
 
+Result<> UvProcesses::look_for(const Command& command) const {
+  return look_for_program(command);
+}
+
 void UvProcesses::adopt(pid_t pid, bool own_group, Handle& handle) {
   auto made = std::make_unique<Child>(*this, pid, own_group);
   Child& child = *made;

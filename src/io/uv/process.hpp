@@ -41,6 +41,7 @@ class UvProcesses final : public Processes, public SignalHandler {
   UvProcesses& operator=(const UvProcesses&) = delete;
 
   Result<std::unique_ptr<Process>> spawn(const Command& command, ProcessHandler& handler) override;
+  Result<> look_for(const Command& command) const override;
   /// Children that have not been reaped.
   std::size_t size() const { return children_.size(); }
 

@@ -78,6 +78,12 @@ Result<std::string> look_up(const std::string& program, std::string_view path) {
   return cannot_run(program, Errc::denied, forbidden + " is not executable (chmod +x it)");
 }
 
+/// A relative path counts from where the child starts.
+std::string file_of(const std::string& program, const Command& command) {
+  const bool is_elsewhere = !command.directory.empty() && !program.starts_with('/');
+  return is_elsewhere ? command.directory + "/" + program : program;
+}
+
 /// Why posix_spawn failed, for the cases whose errno alone would lead astray.
 tl::unexpected<Error> explain(int why, const std::string& program, const Command& command) {
   struct stat directory{};
@@ -86,8 +92,7 @@ tl::unexpected<Error> explain(int why, const std::string& program, const Command
     return cannot_run(program, Errc::not_found,
                       "the directory " + in_quotes(command.directory) + " does not exist");
   }
-  std::string file = program;
-  if (!command.directory.empty() && !file.starts_with('/')) file = command.directory + "/" + file;
+  const std::string file = file_of(program, command);
   switch (why) {
     case ENOENT:
       if (is_file(file)) {
@@ -105,6 +110,16 @@ tl::unexpected<Error> explain(int why, const std::string& program, const Command
     default:
       return fail(Error::from_errno(why, "cannot run " + in_quotes(program)));
   }
+}
+
+Result<std::string> find_program(const Command& command,
+                                 const std::vector<std::string>& environment) {
+  if (command.argv.empty() || command.argv.front().empty()) {
+    return fail(Errc::invalid, "cannot run a command without a program");
+  }
+  const std::string& program = command.argv.front();
+  if (program.find('/') == std::string::npos) return look_up(program, path_in(environment));
+  return program;
 }
 
 /// posix_spawn's two lists, freed at the end.
@@ -187,16 +202,10 @@ class Plan {
 }  // namespace
 
 Result<Spawned> spawn_child(const Command& command) {
-  if (command.argv.empty() || command.argv.front().empty()) {
-    return fail(Errc::invalid, "cannot run a command without a program");
-  }
   const std::vector<std::string> environment = environment_of(command);
-  std::string program = command.argv.front();
-  if (program.find('/') == std::string::npos) {
-    Result<std::string> found = look_up(program, path_in(environment));
-    if (!found) return fail(std::move(found.error()));
-    program = std::move(*found);
-  }
+  Result<std::string> found = find_program(command, environment);
+  if (!found) return fail(std::move(found.error()));
+  const std::string& program = *found;
   Plan plan;
   Spawned child;
   for (auto [number, kind, ours] : {std::tuple(STDIN_FILENO, command.input, &child.input),
@@ -211,6 +220,15 @@ Result<Spawned> spawn_child(const Command& command) {
   const int why = plan.run(program, command, environment, child.pid);
   if (why != 0) return explain(why, program, command);
   return child;
+}
+
+Result<> look_for_program(const Command& command) {
+  Result<std::string> program = find_program(command, environment_of(command));
+  if (!program) return fail(std::move(program.error()));
+  const std::string file = file_of(*program, command);
+  if (::access(file.c_str(), X_OK) != 0) return explain(errno, *program, command);
+  if (!is_file(file)) return explain(EACCES, *program, command);
+  return {};
 }
 
 }  // namespace consort::io

@@ -22,4 +22,7 @@ struct Spawned {
 /// say what is wrong with it.
 Result<Spawned> spawn_child(const Command& command);
 
+/// The same errors for a program that is missing or not executable; starts nothing.
+Result<> look_for_program(const Command& command);
+
 }  // namespace consort::io

@@ -110,6 +110,16 @@ std::vector<std::string> command_argv(std::string_view line) {
   return words;
 }
 
+void warn_if_missing(const Services& services, std::string_view line) {
+  io::Command command;
+  command.argv = command_argv(line);
+  const Result<> found = services.processes.look_for(command);
+  if (found) return;
+  services.log.warn("command.missing",
+                    {{"reason", found.error().text()},
+                     {"hint", "until it is there, requests that need it are answered with 502"}});
+}
+
 /// A place among the running, or in line for one; given back by the destructor.
 class CommandRunner::Ticket {
  public:

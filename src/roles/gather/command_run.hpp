@@ -35,6 +35,10 @@ namespace consort::gather {
 /// `/bin/sh -c`.
 std::vector<std::string> command_argv(std::string_view line);
 
+/// Logged when a program is not there: at start and after a reload, so that not only the first
+/// request finds out. It is no error, since the program may come with a volume later.
+void warn_if_missing(const Services& services, std::string_view line);
+
 struct CommandRun {
   io::Command command;  ///< its three descriptors are set by the runner
   std::string input;    ///< the child's whole standard input

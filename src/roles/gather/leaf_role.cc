@@ -44,7 +44,9 @@ class GatherLeaf final : public Role {
       : services_(services),
         listen_(config.listen),
         handler_(services, LeafHandler::Settings::of(config), runner_options(config)),
-        server_(services.loop, services.network, handler_, http_limits(config)) {}
+        server_(services.loop, services.network, handler_, http_limits(config)) {
+    warn_if_missing(services, config.exec);
+  }
 
   Task<Result<>> start() override {
     for (const Address& address : listen_) {
@@ -73,7 +75,9 @@ class GatherLeaf final : public Role {
   }
 
   Result<> reload(const RoleConfig& config) override {
-    handler_.set(LeafHandler::Settings::of(static_cast<const LeafConfig&>(config)));
+    const auto& next = static_cast<const LeafConfig&>(config);
+    warn_if_missing(services_, next.exec);
+    handler_.set(LeafHandler::Settings::of(next));
     return {};
   }
 

@@ -73,7 +73,9 @@ ExecMerge::ExecMerge(const Services& services, ExecMergeOptions options)
     : options_(std::move(options)),
       runner_(services, {.processes_max = options_.processes_max,
                          .waiting_max = options_.waiting_max,
-                         .output_bytes_max = options_.output_bytes_max}) {}
+                         .output_bytes_max = options_.output_bytes_max}) {
+  warn_if_missing(services, options_.command);
+}
 
 const MergeStats& ExecMerge::stats() const {
   stats_.active = runner_.running();

@@ -353,6 +353,9 @@ def test_the_command_may_be_changed_by_a_reload(leaf, tmp_path):
         status, text = made.get("/reload", "POST")
         assert 400 <= status < 500 and "2:10" in text
         assert ask(port).body == b"2\n"
+        assert "command.missing" not in made.output()
+        path.write_text("exec: /nonexistent/command\n")
+        wait_until(lambda: "command.missing" in made.output(), "the warning")
     finally:
         assert made.stop() == 0
 

@@ -294,6 +294,19 @@ def test_commands_have_a_limit_and_the_others_wait(gather, tmp_path):
         client.close()
 
 
+def test_a_command_that_is_not_there_is_told_before_the_first_request(gather, tmp_path):
+    command = tmp_path / "merge"
+    root = gather.root(gather.leaves(1), "--merge-exec", str(command))
+    assert "command.missing" in root.output() and str(command) in root.output()
+    answer = ask(root)
+    assert (answer.status, answer.problem_type()) == (502, "merge-failed")
+    # It may come later, as with a volume.
+    command.write_text("#!/bin/sh\necho late\n")
+    command.chmod(0o700)
+    answer = ask(root)
+    assert (answer.status, answer.body) == (200, b"late\n")
+
+
 def test_a_client_that_leaves_ends_its_command(gather, tmp_path):
     root = gather.root(gather.leaves(1), "--merge-exec", "sleep 60", "--timeout", "60s")
     with under_way(root):

@@ -262,6 +262,35 @@ TEST_CASE("a program that cannot run is an error that names it and says why") {
   CHECK_FALSE(has_children());
 }
 
+TEST_CASE("a program that is not there is found out without running it") {
+  ScratchDirectory scratch;
+  Bench bench;
+  const auto failure = [&bench](const std::string& program, const std::string& directory = "") {
+    Command command;
+    command.argv = {program};
+    command.directory = directory;
+    const Result<> found = bench.processes.look_for(command);
+    return found ? std::string() : found.error().text();
+  };
+  const std::string ran = scratch.path + "/ran";
+  const std::string good = scratch.write("good", "#!/bin/sh\ntouch " + ran + "\n", 0700);
+  CHECK(failure(good) == "");
+  CHECK(failure("./good", scratch.path) == "");
+  CHECK(failure("sh") == "");
+  CHECK(::access(ran.c_str(), F_OK) != 0);
+  const std::string plain = scratch.write("plain", "#!/bin/sh\n", 0600);
+  for (const std::string& program :
+       {std::string("consort-no-such-program"), plain, std::string("/nowhere/merge"),
+        std::string("/tmp"), std::string("./good"), std::string()}) {
+    CAPTURE(program);
+    Command command;
+    command.argv = {program};
+    CHECK(failure(program) != "");
+    CHECK(failure(program) == Bench().run(command));
+  }
+  CHECK_FALSE(has_children());
+}
+
 TEST_CASE("programs are looked up in the PATH that the child will have") {
   ScratchDirectory scratch;
   const std::string file = scratch.write("consort-hello", "#!/bin/sh\necho \"hello $1\"\n", 0700);
