@@ -79,8 +79,9 @@ class Listener {
   /// The bound address, with the port the kernel chose.
   virtual Address address() const = 0;
   /// For whoever stops listening, who must not lose clients that have been told that they are
-  /// connected: the kernel lets nobody in any more, and whom it has let in is accepted now. Calls
-  /// the handler. Nothing but destroying it makes sense afterwards.
+  /// connected: the kernel begins no handshake any more, and whom it has let in is accepted now.
+  /// Calls the handler. A TCP handshake may be half done, of which the client knows nothing and the
+  /// kernel tells nothing: give it some milliseconds and call again before destroying it.
   virtual void accept_last() {}
 };
 

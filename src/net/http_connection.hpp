@@ -24,9 +24,12 @@ struct Server::State {
         network(network),
         handler(handler),
         limits(limits),
+        door(
+            loop.timers(), [](void* self) { static_cast<State*>(self)->close_door(); }, this),
         last_call(
             loop.timers(), [](void* self) { static_cast<State*>(self)->on_last_call(); }, this) {}
 
+  void close_door();
   void on_last_call();
   /// Those that have not had a request yet may stay.
   void close_idle(Fresh fresh);
@@ -45,6 +48,7 @@ struct Server::State {
   /// By number, so that stopping goes through them in order while they end.
   std::map<std::uint64_t, Connection*> connections;
   std::uint64_t next_number = 0;
+  Timer door;                    ///< stopping: handshakes under way have had their time
   Timer last_call;               ///< stopping: fresh connections have had their time
   std::size_t sending_away = 0;  ///< connections over the limit that still read their 503
   // Last: its tasks use all of the above.

@@ -26,12 +26,18 @@ Result<Address> Server::listen(const Address& address) {
 }
 
 void Server::stop_accepting() {
+  if (state_->is_stopping) return;
   for (auto& listener : state_->listeners) listener->accept_last();
   state_->is_stopping = true;
-  state_->listeners.clear();
-  const auto wait_ms = static_cast<std::uint64_t>(kFirstRequest.count());
-  state_->last_call.arm_at(state_->loop.now_ms() + wait_ms);
+  state_->door.arm_at(state_->loop.now_ms() + static_cast<std::uint64_t>(kHandshake.count()));
+  state_->last_call.arm_at(state_->loop.now_ms() +
+                           static_cast<std::uint64_t>(kFirstRequest.count()));
   state_->close_idle(Fresh::stay);
+}
+
+void Server::State::close_door() {
+  for (auto& listener : listeners) listener->accept_last();
+  listeners.clear();
 }
 
 void Server::State::on_last_call() {
@@ -53,6 +59,10 @@ std::size_t Server::connections() const {
   return state_->connections.size();
 }
 
+bool Server::is_drained() const {
+  return state_->listeners.empty() && state_->connections.empty();
+}
+
 const Counters& Server::counters() const {
   return state_->counters;
 }
@@ -60,7 +70,6 @@ const Counters& Server::counters() const {
 void Server::on_accept(std::unique_ptr<io::Stream> stream) {
   State& state = *state_;
   ++state.counters.accepted;
-  if (state.is_stopping) return;
   if (state.connections.size() >= state.limits.connections) displace_idlest();
   if (state.connections.size() < state.limits.connections) {
     state.tasks.spawn(Connection::serve(state, std::move(stream)));

@@ -62,7 +62,9 @@ struct Limits {
   std::chrono::milliseconds write_timeout{10'000};   ///< a client that does not read: cut off
 };
 
-/// A stopping server waits so long for the first request of a connection.
+/// A stopping server waits so long for the last packet of handshakes that have begun,
+inline constexpr std::chrono::milliseconds kHandshake{20};
+/// and so long for the first request of a connection.
 inline constexpr std::chrono::milliseconds kFirstRequest{100};
 
 /// Since the server was made; for metrics.
@@ -84,11 +86,13 @@ class Server final : public io::AcceptHandler {
 
   /// May be called for several addresses. Address::port 0 is replaced by the kernel's choice.
   Result<Address> listen(const Address& address);
-  /// No new connections, beside those that the kernel has accepted already; each open one ends
-  /// after its current answer ("Connection: close"), those between requests at once, and those that
-  /// have not had a request yet after kFirstRequest. connections() reaches 0 when all have ended.
+  /// No new connections, beside those that the kernel has begun to accept already; each open one
+  /// ends after its current answer ("Connection: close"), those between requests at once, and those
+  /// that have not had a request yet after kFirstRequest. is_drained() when all have ended.
   void stop_accepting();
   std::size_t connections() const;
+  /// Nobody is connected, and nobody can be any more.
+  bool is_drained() const;
   const Counters& counters() const;
 
   void on_accept(std::unique_ptr<io::Stream> stream) override;

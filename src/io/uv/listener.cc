@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -147,21 +148,31 @@ Result<> UvListener::take_path() {
 }
 
 /// Between the last accept and close() a client could still get in, to be reset at once: of ten
-/// stops under load one lost a request that way.
+/// stops under load one lost a request that way. The last packet of a handshake that has begun must
+/// pass all the same: without it the client alone thinks that it is connected.
 void UvListener::shut_out() {
   if (address_.is_unix()) {
     ::shutdown(fd_.get(), SHUT_RD);  // connect() is refused; who waits stays
+    watcher_.want({});               // of which epoll would tell for ever
     return;
   }
-  // A filter that takes no packet (socket(7)): no handshake begins or ends. Who tries is refused
+  // A filter (socket(7)) that sees TCP's header first and takes all but SYN. Who tries is refused
   // when he tries again, a second later.
-  sock_filter take_nothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
-  const sock_fprog program{.len = 1, .filter = &take_nothing};
+  constexpr std::uint32_t kFlagsAt = 13;  // RFC 9293 section 3.1
+  constexpr std::uint32_t kSyn = 0x02;
+  constexpr std::uint32_t kWhole = 0xffff'ffff;
+  std::array<sock_filter, 4> no_syn{{
+      {.code = BPF_LD | BPF_B | BPF_ABS, .jt = 0, .jf = 0, .k = kFlagsAt},
+      {.code = BPF_JMP | BPF_JSET | BPF_K, .jt = 1, .jf = 0, .k = kSyn},
+      {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = kWhole},
+      {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0},
+  }};
+  const sock_fprog program{.len = no_syn.size(), .filter = no_syn.data()};
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 void UvListener::accept_last() {
-  shut_out();
+  if (!is_shut_) shut_out();
   is_shut_ = true;
   while (accept_some()) {
   }

@@ -67,7 +67,7 @@ class GatherLeaf final : public Role {
     const std::uint64_t began_ms = services_.loop.now_ms();
     co_await sleep_until(services_.loop.timers(), std::min(deadline_ms, began_ms + kDrainPollMs));
     server_.stop_accepting();
-    while (server_.connections() > 0) {
+    while (!server_.is_drained()) {
       const std::uint64_t now_ms = services_.loop.now_ms();
       if (now_ms >= deadline_ms) break;
       co_await sleep_until(services_.loop.timers(), std::min(deadline_ms, now_ms + kDrainPollMs));

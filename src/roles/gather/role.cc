@@ -94,7 +94,7 @@ class GatherRoot final : public Role, public TopologySource::Watcher {
     co_await sleep_until(services_.loop.timers(), std::min(deadline_ms, began + kDrainPollMs));
     source_.reset();
     for (Front& front : fronts_) front.server->stop_accepting();
-    while (connections() > 0) {
+    while (!is_drained()) {
       const std::uint64_t now_ms = services_.loop.now_ms();
       if (now_ms >= deadline_ms) break;
       co_await sleep_until(services_.loop.timers(), std::min(deadline_ms, now_ms + kDrainPollMs));
@@ -239,15 +239,13 @@ class GatherRoot final : public Role, public TopologySource::Watcher {
   }
 
   void bury_fronts() {
-    std::erase_if(fronts_, [](const Front& front) {
-      return front.is_old && front.server->connections() == 0;
-    });
+    std::erase_if(fronts_,
+                  [](const Front& front) { return front.is_old && front.server->is_drained(); });
   }
 
-  std::size_t connections() const {
-    std::size_t sum = 0;
-    for (const Front& front : fronts_) sum += front.server->connections();
-    return sum;
+  bool is_drained() const {
+    return std::all_of(fronts_.begin(), fronts_.end(),
+                       [](const Front& front) { return front.server->is_drained(); });
   }
 
   Task<Result<>> wait_for_topology() {

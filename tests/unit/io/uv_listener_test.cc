@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -139,6 +141,31 @@ TEST_CASE("whoever stops accepts those whom the kernel has let in, and lets nobo
     CHECK(counter.accepted == 3);
     CHECK(counter.paused == 0);
   }
+}
+
+TEST_CASE("whoever stops can still let in a client that thinks it is connected") {
+  struct Counter final : AcceptHandler {
+    void on_accept(std::unique_ptr<Stream>) override { ++accepted; }
+    void on_accept_paused(const Error&) override {}
+    int accepted = 0;
+  };
+  UvLoop loop;
+  UvNetwork network(loop);
+  Counter counter;
+  auto listener = std::move(*network.listen(at("127.0.0.1:0"), {}, counter));
+  const auto where = SocketAddress::of(listener->address(), "");
+  const Fd client(::socket(where->family(), SOCK_STREAM, 0));
+  // On the side that connects this holds the handshake's last packet back until there are data.
+  const int seconds = 1;
+  REQUIRE(::setsockopt(client.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0);
+  REQUIRE(::connect(client.get(), where->get(), where->length) == 0);
+  listener->accept_last();
+  REQUIRE(counter.accepted == 0);
+  REQUIRE(::send(client.get(), "hello", 5, 0) == 5);
+  CHECK(run_until(loop, [&] {
+    listener->accept_last();
+    return counter.accepted == 1;
+  }));
 }
 
 TEST_CASE("a unix path has the asked mode and vanishes with its listener") {

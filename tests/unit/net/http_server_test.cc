@@ -223,9 +223,9 @@ TEST_CASE("stopping ends idle connections at once and busy ones after their answ
   CHECK(idle.ended());
   CHECK_FALSE(busy.ended());
   CHECK_FALSE(sending.ended());
-  CHECK_FALSE(site.world.network.listening(site.address));
   CHECK(site.server->connections() == 3);
   site.world.loop.run_for(100);
+  CHECK_FALSE(site.world.network.listening(site.address));
   CHECK(fresh.ended());
   CHECK_FALSE(sending.ended());
   CHECK(site.server->connections() == 2);
@@ -245,6 +245,18 @@ TEST_CASE("a connection that stands when the server stops still gets its first r
   CHECK(site.ask(fresh, get("/a")) == answer("GET /a\n", "Connection: close\r\n"));
   CHECK(fresh.ended());
   CHECK(site.server->connections() == 0);
+}
+
+TEST_CASE("a stopping server waits for the end of handshakes before it is drained") {
+  Site site;
+  site.server->stop_accepting();
+  CHECK(site.server->connections() == 0);
+  CHECK_FALSE(site.server->is_drained());
+  sim::SimPeer& late = site.connect();
+  CHECK(site.ask(late, get("/a")) == answer("GET /a\n", "Connection: close\r\n"));
+  site.world.loop.run_for(20);
+  CHECK_FALSE(site.world.network.listening(site.address));
+  CHECK(site.server->is_drained());
 }
 
 TEST_CASE("destroying the server drops every task and closes every connection") {
