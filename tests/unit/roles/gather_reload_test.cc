@@ -298,6 +298,7 @@ TEST_CASE("the role reloads: another address is opened, and the old one finishes
   TestClient& client = bench.get("/x");
   bench.settings.listen = {*Address::parse("127.0.0.1:9090")};
   CHECK(bench.reload() == "done");
+  bench.world.loop.run_for(static_cast<std::uint64_t>(http::kHandshake.count()));
   CHECK_FALSE(bench.world.network.listening(GatherWorld::kFront));
   bench.leaf(0).answer(0, "1");
   CHECK(client.answer().body == "[1]");
