@@ -81,7 +81,8 @@ class Listener {
   /// For whoever stops listening, who must not lose clients that have been told that they are
   /// connected: the kernel begins no handshake any more, and whom it has let in is accepted now.
   /// Calls the handler. A TCP handshake may be half done, of which the client knows nothing and the
-  /// kernel tells nothing: give it some milliseconds and call again before destroying it.
+  /// kernel tells nothing: give it some milliseconds and call again, before destroying the
+  /// listener. Between the calls nobody is accepted.
   virtual void accept_last() {}
 };
 

@@ -29,9 +29,8 @@ void Server::stop_accepting() {
   if (state_->is_stopping) return;
   for (auto& listener : state_->listeners) listener->accept_last();
   state_->is_stopping = true;
-  state_->door.arm_at(state_->loop.now_ms() + static_cast<std::uint64_t>(kHandshake.count()));
-  state_->last_call.arm_at(state_->loop.now_ms() +
-                           static_cast<std::uint64_t>(kFirstRequest.count()));
+  state_->door.arm_at(state_->after(kHandshake).at_ms);
+  state_->last_call.arm_at(state_->after(kFirstRequest).at_ms);
   state_->close_idle(Fresh::stay);
 }
 

@@ -62,9 +62,10 @@ struct Limits {
   std::chrono::milliseconds write_timeout{10'000};   ///< a client that does not read: cut off
 };
 
-/// A stopping server waits so long for the last packet of handshakes that have begun,
+/// A stopping server waits so long for the end of handshakes that have begun. Who comes meanwhile
+/// hears nothing and is refused by TCP's next try, so it is short.
 inline constexpr std::chrono::milliseconds kHandshake{20};
-/// and so long for the first request of a connection.
+/// A stopping server waits so long for the first request of a connection.
 inline constexpr std::chrono::milliseconds kFirstRequest{100};
 
 /// Since the server was made; for metrics.

@@ -102,8 +102,9 @@ tl::expected<StatusLine, const char*> parse_status_line(std::string_view line) {
                               line[8] == ' ' && digit(9) && digit(10) && digit(11) &&
                               line[9] != '0' && (line.size() == 12 || line[12] == ' ');
   if (!is_status_line) return tl::unexpected<const char*>("the status line is malformed");
-  if (line[7] > '1')
+  if (line[7] > '1') {
     return tl::unexpected<const char*>("the peer answers in an unknown HTTP version");
+  }
   return StatusLine{.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'),
                     .minor_version = line[7] - '0'};
 }

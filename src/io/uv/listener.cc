@@ -153,7 +153,6 @@ Result<> UvListener::take_path() {
 void UvListener::shut_out() {
   if (address_.is_unix()) {
     ::shutdown(fd_.get(), SHUT_RD);  // connect() is refused; who waits stays
-    watcher_.want({});               // of which epoll would tell for ever
     return;
   }
   // A filter (socket(7)) that sees TCP's header first and takes all but SYN. Who tries is refused
@@ -174,6 +173,10 @@ void UvListener::shut_out() {
 void UvListener::accept_last() {
   if (!is_shut_) shut_out();
   is_shut_ = true;
+  // From now on only this call accepts: of a shut Unix socket, or one that lacks descriptors, epoll
+  // would tell for ever.
+  watcher_.want({});
+  retry_.cancel();
   while (accept_some()) {
   }
 }
