@@ -55,9 +55,18 @@ function(consort_layer name)
     <string> <string_view> <vector> <tl/expected.hpp>)
 endfunction()
 
-consort_layer(base yaml)
+# Like OpenSSL's, lest a shared one is picked.
+foreach(library pcre2-8 deflate zstd z)
+  string(TOUPPER ${library} upper)
+  find_library(${upper}_ARCHIVE lib${library}.a)
+  if(NOT ${upper}_ARCHIVE)
+    message(FATAL_ERROR "lib${library}.a is missing: run scripts/deps build")
+  endif()
+endforeach()
+
+consort_layer(base yaml ${PCRE2-8_ARCHIVE})
 consort_layer(async consort_base)
-consort_layer(wire consort_base llhttp)
+consort_layer(wire consort_base llhttp ${DEFLATE_ARCHIVE} ${ZSTD_ARCHIVE} ${Z_ARCHIVE})
 consort_layer(io consort_async uv_a cares ${SSL_ARCHIVE} ${CRYPTO_ARCHIVE} Threads::Threads ${CMAKE_DL_LIBS})
 # Wire before io, so that OpenSSL's constants do not lie between ours.
 consort_layer(net consort_wire consort_io)

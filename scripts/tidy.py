@@ -25,7 +25,10 @@ LAYERS = {
 ONLY_IN = {
     r"<uv\.h>": ("io/uv/",),
     r"<ares\.h>": ("io/dns/",),
-    r"<openssl/": ("io/tls/",),
+    r"<openssl/": ("io/tls/", "io/digest.cc"),
+    r"<pcre2\.h>": ("base/regex.cc",),
+    r"<(libdeflate|zlib)\.h>": ("wire/gzip",),
+    r"<zstd\.h>": ("wire/zstd",),
     r"<llhttp\.h>": ("wire/http1",),
     r"<yaml\.h>": ("base/yaml",),
     r"<nlohmann/": ("base/json.cc",),
