@@ -20,6 +20,7 @@
 #include "base/options.hpp"
 #include "base/random.hpp"
 #include "io/dns.hpp"
+#include "io/file_system.hpp"
 #include "io/files.hpp"
 #include "io/loop.hpp"
 #include "io/process.hpp"
@@ -34,6 +35,7 @@ struct Services {
   io::Network& network;
   io::Dns& dns;
   io::Files& files;
+  io::FileSystem& disk;
   io::Processes& processes;
   Random& random;
   Registry& metrics;
@@ -81,7 +83,7 @@ class Role {
   virtual Task<Result<>> start() = 0;
   /// Until the work is done; servers wait until they are dropped. An error is exit code 1.
   virtual Task<Result<>> run() = 0;
-  /// Of a job (RoleSpec::is_job) whose run() has ended well: its exit code.
+  /// Of a process whose run() has ended well, or that was told to stop: its exit code.
   virtual int exit_code() const { return 0; }
   /// Stop taking work and finish what is in flight. Dropped at deadline_ms (the loop's clock).
   virtual Task<> drain(std::uint64_t deadline_ms) = 0;

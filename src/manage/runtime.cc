@@ -19,6 +19,7 @@
 
 #include "async/scope.hpp"
 #include "io/dns/cares.hpp"
+#include "io/uv/file_system.hpp"
 #include "io/uv/files.hpp"
 #include "io/uv/loop.hpp"
 #include "io/uv/network.hpp"
@@ -160,6 +161,7 @@ class Process {
   io::UvNetwork network_;
   io::CaresDns dns_;
   io::UvFiles files_;
+  io::UvFileSystem disk_;
   io::UvProcesses processes_;
   AdminHost host_;
   Supervisor supervisor_;
@@ -180,6 +182,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
       network_(loop_),
       dns_(loop_),
       files_(loop_),
+      disk_(loop_),
       processes_(loop_),
       host_(log_),
       supervisor_({.spec = spec,
@@ -187,6 +190,7 @@ Process::Process(const RoleSpec& spec, LoadedConfig loaded, ConfigSources source
                                 .network = network_,
                                 .dns = dns_,
                                 .files = files_,
+                                .disk = disk_,
                                 .processes = processes_,
                                 .random = random_,
                                 .metrics = metrics_,
@@ -301,6 +305,7 @@ class Job final : io::SignalHandler {
   io::UvNetwork network_;
   io::CaresDns dns_;
   io::UvFiles files_;
+  io::UvFileSystem disk_;
   io::UvProcesses processes_;
   io::UvSignals signals_;
   std::unique_ptr<Role> role_;
@@ -316,12 +321,14 @@ Job::Job(const RoleSpec& spec, LoadedConfig loaded)
       network_(loop_),
       dns_(loop_),
       files_(loop_),
+      disk_(loop_),
       processes_(loop_),
       signals_(loop_) {
   const Services services{.loop = loop_,
                           .network = network_,
                           .dns = dns_,
                           .files = files_,
+                          .disk = disk_,
                           .processes = processes_,
                           .random = random_,
                           .metrics = metrics_,

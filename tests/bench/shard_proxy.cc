@@ -102,6 +102,32 @@ class NoFiles final : public io::Files {
   }
 };
 
+class NoDisk final : public io::FileSystem {
+ public:
+  Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenFor) override {
+    return none(path);
+  }
+  Result<io::FileStat> stat(const std::string& path) override { return none(path); }
+  Result<std::vector<io::DirectoryEntry>> list(const std::string& path) override {
+    return none(path);
+  }
+  Result<std::string> resolve(const std::string& path) override { return none(path); }
+  Result<> rename(const std::string& path, const std::string&) override { return none(path); }
+  Result<> remove(const std::string& path) override { return none(path); }
+  Result<> make_directory(const std::string& path) override { return none(path); }
+  Task<Result<>> sync_directory(const std::string& path) override { return fail_later(path); }
+  Result<std::uint64_t> free_bytes(const std::string& path) override { return none(path); }
+  bool needs_polling(const std::string&) override { return false; }
+  Result<std::unique_ptr<io::DirectoryWatch>> watch(const std::string& path,
+                                                    io::DirectoryHandler&) override {
+    return none(path);
+  }
+
+ private:
+  static tl::unexpected<Error> none(const std::string& path) { return fail(Errc::not_found, path); }
+  static Task<Result<>> fail_later(std::string path) { co_return none(path); }
+};
+
 class NoProcesses final : public io::Processes {
  public:
   Result<std::unique_ptr<io::Process>> spawn(const io::Command&, io::ProcessHandler&) override {
@@ -152,6 +178,7 @@ int run(std::string_view kind, int depth, int turns) {
   MemoryNetwork network;
   NoDns dns;
   NoFiles files;
+  NoDisk disk;
   NoProcesses processes;
   Random random(1);
   Registry metrics;
@@ -159,7 +186,7 @@ int run(std::string_view kind, int depth, int turns) {
   Logger::World silence{[](void*, std::string_view) {}, [](void*) { return std::int64_t{0}; },
                         nullptr};
   Logger log(silence, {});
-  Services services{loop, network, dns, files, processes, random, metrics, checks, log};
+  Services services{loop, network, dns, files, disk, processes, random, metrics, checks, log};
   PoolConfig config;
   config.learn_commands = false;
   config.protocol = kind == "memcached" ? Protocol::memcached : Protocol::redis;

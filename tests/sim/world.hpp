@@ -7,8 +7,8 @@
 //   world.loop.settle();
 //   CHECK(server.last().take() == "version\r\n");
 //
-// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names), files.hpp,
-// processes.hpp (children).
+// See loop.hpp (virtual time), network.hpp and connection.hpp (peers), dns.hpp (names), files.hpp
+// (small files), file_system.hpp (the disk), processes.hpp (children).
 // Destroy the code under test before the world.
 #pragma once
 
@@ -16,6 +16,7 @@
 
 #include "base/random.hpp"
 #include "sim/dns.hpp"
+#include "sim/file_system.hpp"
 #include "sim/files.hpp"
 #include "sim/loop.hpp"
 #include "sim/network.hpp"
@@ -29,6 +30,7 @@ struct World {
         network(loop, random.next(), conditions),
         dns(loop),
         files(loop),
+        disk(loop),
         processes(loop) {}
 
   SimLoop loop;
@@ -36,6 +38,7 @@ struct World {
   SimNetwork network;
   SimDns dns;
   SimFiles files;
+  SimFileSystem disk;
   SimProcesses processes;
 };
 
