@@ -90,6 +90,12 @@ class DirectoryHandler {
  public:
   /// Each of these may destroy any watch, its own too, and begin others.
   virtual void on_event(DirectoryEvent event, std::string_view name) = 0;
+  /// A file was renamed within the directory. Told between its `went` and its `came`: who has not
+  /// met it under its old name learns here what that was.
+  virtual void on_moved(std::string_view from, std::string_view to) {
+    (void)from;
+    (void)to;
+  }
   /// Events were lost: list the directory again.
   virtual void on_overflow() = 0;
   /// The directory itself was deleted or moved; nothing more will be told.

@@ -86,15 +86,23 @@ class SimNotices {
     queue_.push_back({numbers_++, std::move(directory), what, name});
   }
   void deliver() {
-    for (const Item& item : std::exchange(queue_, {})) {
+    const Item* before = nullptr;
+    const std::vector<Item> items = std::exchange(queue_, {});
+    for (const Item& item : items) {
       // A copy: handlers destroy watches and begin new ones.
       const std::vector<SimWatch*> watches = item.directory ? item.directory->watches : watches_;
       for (SimWatch* watch : watches) {
         const bool is_alive = std::find(watches_.begin(), watches_.end(), watch) != watches_.end();
         if (is_alive && watch->from <= item.number && item.number <= watch->until) {
+          // The kernel puts both halves of a renaming one behind the other.
+          if (item.what == SimNotice::moved_here && before != nullptr &&
+              before->what == SimNotice::moved_away && before->directory == item.directory) {
+            watch->handler.on_moved(before->name, item.name);
+          }
           tell(watch->handler, item);
         }
       }
+      before = &item;
     }
   }
   static void tell(io::DirectoryHandler& handler, const Item& item) {

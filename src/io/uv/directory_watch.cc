@@ -91,7 +91,13 @@ void DirectoryWatches::tell_batch(std::string_view batch) {
     std::memcpy(&event, batch.data(), sizeof event);
     // Padded with NULs; absent when the event is the directory's own.
     const std::string_view padded = batch.substr(sizeof event, event.len);
-    tell(event.wd, event.mask, padded.substr(0, padded.find('\0')));
+    const std::string_view name = padded.substr(0, padded.find('\0'));
+    if ((event.mask & IN_MOVED_FROM) != 0) {
+      moved_ = {event.wd, event.cookie, std::string(name)};
+    } else if ((event.mask & IN_MOVED_TO) != 0 && event.cookie == moved_.cookie) {
+      tell_moved(event.wd, name);
+    }
+    tell(event.wd, event.mask, name);
     batch.remove_prefix(std::min(batch.size(), sizeof event + event.len));
   }
 }
@@ -109,6 +115,16 @@ void DirectoryWatches::tell(int descriptor, std::uint32_t mask, std::string_view
   std::vector<Watch*>& watches = found->second.watches;
   for (std::size_t i = 0, count = watches.size(); i < count; ++i) {
     if (watches[i] != nullptr) watches[i]->handler.on_event(event, name);
+  }
+}
+
+void DirectoryWatches::tell_moved(int descriptor, std::string_view to) {
+  const auto found = directories_.find(descriptor);
+  if (descriptor != moved_.descriptor || found == directories_.end() || found->second.is_gone)
+    return;
+  std::vector<Watch*>& watches = found->second.watches;
+  for (std::size_t i = 0, count = watches.size(); i < count; ++i) {
+    if (watches[i] != nullptr) watches[i]->handler.on_moved(moved_.name, to);
   }
 }
 

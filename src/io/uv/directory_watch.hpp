@@ -57,6 +57,7 @@ class DirectoryWatches {
   void on_readable();
   void tell_batch(std::string_view batch);
   void tell(int descriptor, std::uint32_t mask, std::string_view name);
+  void tell_moved(int descriptor, std::string_view to);
   void tell_gone(Directories::iterator found, std::uint32_t mask);
   void tell_overflow();
   void end(Watch& watch);
@@ -67,6 +68,13 @@ class DirectoryWatches {
   FdWatcher readable_;
   std::unique_ptr<char[]> batch_;
   Directories directories_;  ///< by watch descriptor, which the kernel does not use again
+  /// The first half of a renaming, whose second half has the same cookie (inotify(7)).
+  struct Moved {
+    int descriptor = -1;
+    std::uint32_t cookie = 0;
+    std::string name;
+  };
+  Moved moved_;
   bool is_telling_ = false;
   bool is_untidy_ = false;  ///< there is something to sweep
 };
