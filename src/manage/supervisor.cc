@@ -144,6 +144,7 @@ void Supervisor::end() {
     parts_.services.log.error(started_up_ ? "role.failed" : "start.failed", {{"error", cause}});
   } else {
     (void)life.move_to(State::stopping, cause, orders().deadline_ms);
+    if (role_ != nullptr) exit_code_ = role_->exit_code();
   }
   draining_.cancel();
   work_.cancel();

@@ -51,7 +51,7 @@ class Supervisor final : public Control, private io::TurnHook {
 
   /// Begins supervising; the loop is stopped when the role has ended. Call once, before run().
   void begin();
-  /// 0, 1 or 69; meaningful once the loop has stopped.
+  /// 1 or 69 after an error, else the role's; meaningful once the loop has stopped.
   int exit_code() const { return exit_code_; }
 
   OrderReply drain(std::string cause) override;

@@ -141,6 +141,7 @@ struct Bench {
                                                       .network = world.network,
                                                       .dns = world.dns,
                                                       .files = world.files,
+                                                      .disk = world.disk,
                                                       .processes = world.processes,
                                                       .random = world.random,
                                                       .metrics = metrics,

@@ -68,6 +68,7 @@ struct SourceBench final : TopologySource::Watcher {
                     .network = world.network,
                     .dns = world.dns,
                     .files = world.files,
+                    .disk = world.disk,
                     .processes = world.processes,
                     .random = world.random,
                     .metrics = metrics,

@@ -369,6 +369,7 @@ class GatherWorld {
                      .network = world.network,
                      .dns = world.dns,
                      .files = world.files,
+                     .disk = world.disk,
                      .processes = world.processes,
                      .random = world.random,
                      .metrics = registry_,

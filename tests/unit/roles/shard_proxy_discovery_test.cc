@@ -52,6 +52,7 @@ struct DiscoveryBench final : Discovery::Watcher {
                     .network = world.network,
                     .dns = world.dns,
                     .files = world.files,
+                    .disk = world.disk,
                     .processes = world.processes,
                     .random = world.random,
                     .metrics = metrics,

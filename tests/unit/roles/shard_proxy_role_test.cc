@@ -95,6 +95,7 @@ struct RoleBench {
                     .network = world.network,
                     .dns = world.dns,
                     .files = world.files,
+                    .disk = world.disk,
                     .processes = world.processes,
                     .random = world.random,
                     .metrics = metrics,

@@ -54,6 +54,7 @@ struct PortBench {
                     .network = world.network,
                     .dns = world.dns,
                     .files = world.files,
+                    .disk = world.disk,
                     .processes = world.processes,
                     .random = world.random,
                     .metrics = metrics,

@@ -84,8 +84,8 @@ class ProxyWorld {
 
   void start() {
     services_ = std::make_unique<Services>(Services{world.loop, world.network, *dns_, world.files,
-                                                    world.processes, world.random, registry_,
-                                                    checks_, log_});
+                                                    world.disk, world.processes, world.random,
+                                                    registry_, checks_, log_});
     pool_ = std::make_unique<Pool>(*services_, config, turn_);
     auto front = Front::open(*services_, config.listen.at(0), *pool_);
     REQUIRE(front.has_value());
