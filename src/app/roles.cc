@@ -3,6 +3,7 @@
 #include "roles/gather/check_role.hpp"
 #include "roles/gather/leaf_role.hpp"
 #include "roles/gather/role.hpp"
+#include "roles/logsaver/role.hpp"
 #include "roles/shard_proxy/role.hpp"
 
 namespace consort {
@@ -13,10 +14,12 @@ constexpr const RoleSpec* kRoles[] = {
     &gather::kGatherRoot,
     &gather::kGatherLeaf,
     &gather::kGatherCheck,
+    &logsaver::kLogsaver,
 };
 
 constexpr RoleGroup kGroups[] = {
     {"ambassador", "stand between an application and the servers it uses"},
+    {"sidecar", "extend an application through a volume that they share"},
 };
 
 }  // namespace

@@ -53,6 +53,11 @@ def roles():
     return consort("man", "--generate").stdout.split()
 
 
+def group_of(role):
+    """sidecar, of "consort sidecar logsaver: ..."; nothing of a role without a group."""
+    return " ".join(consort("help", role).stdout.split(":")[0].split()[1:-1]) or role
+
+
 def test_every_role_has_a_page_whose_options_equal_its_table():
     assert roles()
     done = subprocess.run(
@@ -77,8 +82,9 @@ def test_every_role_is_in_the_overview_and_has_examples():
 def test_every_role_has_system_tests_and_a_row_in_the_readme():
     readme = (run.ROOT / "README.md").read_text()
     for role in roles():
-        # Commands that belong together (gather-root, gather-leaf) share a folder: tests/system/gather.
-        names = (role.replace("-", "_"), role.split("-")[0])
+        # Commands that belong together (gather-root, gather-leaf) share a folder: tests/system/gather;
+        # so do the roles of a group (sidecar).
+        names = (role.replace("-", "_"), role.split("-")[0], group_of(role))
         folders = [run.ROOT / "tests/system" / name for name in names]
         tests = [test for folder in folders for test in folder.glob("test_*.py")]
         assert any(role in test.read_text() for test in tests), f"{role} has no system tests"
@@ -159,6 +165,10 @@ LINES = [
     ("consort amb", {"ambassador"}, set()),
     ("consort ", {"ambassador", "health", "status", "man", "completion", "version"}, {"--hash"}),
     ("consort ambassador ", {"shard-proxy"}, {"health"}),
+    ("consort side", {"sidecar"}, {"ambassador"}),
+    ("consort sidecar ", {"logsaver"}, {"shard-proxy"}),
+    ("consort sidecar logsaver --st", {"--state-dir", "--stdin"}, {"--sink"}),
+    ("consort sidecar logsaver --format ", {"raw", "cri", "docker"}, {"json"}),
     ("consort ambassador shard-proxy --dist", {"--distribution"}, {"--hash"}),
     ("consort ambassador shard-proxy --distribution ", {"ketama", "jump"}, {"--hash"}),
     ("consort ambassador shard-proxy --hash mur", {"murmur"}, {"md5"}),

@@ -1,0 +1,466 @@
+#include "roles/logsaver/role.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "async/deadline.hpp"
+#include "async/event.hpp"
+#include "async/try.hpp"
+#include "manage/clock.hpp"
+#include "roles/logsaver/admin_pages.hpp"
+#include "roles/logsaver/config.hpp"
+#include "roles/logsaver/facts.hpp"
+#include "roles/logsaver/replay.hpp"
+#include "roles/logsaver/saver.hpp"
+#include "roles/logsaver/scavenger.hpp"
+#include "roles/logsaver/sinks/make_sink.hpp"
+#include "roles/logsaver/sinks/stream_sinks.hpp"
+#include "roles/logsaver/standard_input.hpp"
+#include "roles/logsaver/state/journal.hpp"
+
+namespace consort::logsaver {
+namespace {
+
+constexpr int kExitLost = 74;
+constexpr int kExitFailed = 1;
+constexpr std::uint64_t kCheckMs = 1'000;
+constexpr std::uint64_t kDrainPollMs = 10;
+constexpr std::size_t kPressureBytesMax = 4096;
+constexpr std::size_t kLeastOpenFiles = 64;
+constexpr std::size_t kMostOpenFiles = 65'536;
+
+/// Half of the descriptors that we may have; as many of those as the kernel lets us.
+std::size_t open_files_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kLeastOpenFiles;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  (void)::getrlimit(RLIMIT_NOFILE, &limit);
+  return std::clamp<std::size_t>(limit.rlim_cur / 2, kLeastOpenFiles, kMostOpenFiles);
+}
+
+std::string host_name(const std::string& configured) {
+  if (!configured.empty()) return configured;
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+std::optional<std::string> environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return std::string(value);
+}
+
+AdminAnswer not_while_replaying() {
+  AdminAnswer answer;
+  answer.status = 409;
+  answer.body = "--replay: nothing is followed\n";
+  return answer;
+}
+
+class Logsaver final : public Role {
+ public:
+  Logsaver(const Services& services, const LogsaverConfig& config)
+      : services_(services),
+        config_(config),
+        host_(host_name(config.host)),
+        check_timer_(
+            services.loop.timers(), [](void* self) { static_cast<Logsaver*>(self)->check(); },
+            this) {}
+
+  Task<Result<>> start() override;
+  Task<Result<>> run() override;
+  Task<> drain(std::uint64_t deadline_ms) override;
+  Result<> reload(const RoleConfig&) override { return {}; }
+  AdminAnswer ask(const AdminQuestion& question) override;
+  int exit_code() const override { return exit_code_; }
+
+ private:
+  SinkWorld sink_world();
+  Result<> make_deliveries();
+  Result<io::TlsClient*> tls();
+  Task<Result<>> start_replay();
+  Task<Result<>> run_replay();
+  Result<> open_input();
+  TailFacts facts_of(const FactRules& rules, const TailRecord& tail) const;
+  void start_scavenger();
+  void pause();
+  bool is_done();
+  void check();
+  /// A destination needs a person, whom a `--once` does not wait for.
+  bool is_stuck() const {
+    return std::ranges::any_of(saver_->deliveries(),
+                               [](const auto& each) { return each->is_held(); });
+  }
+  void judge_end();
+
+  const Services services_;
+  const LogsaverConfig& config_;
+  const std::string host_;
+  std::unique_ptr<io::TlsClient> tls_;
+  std::unique_ptr<StandardInput> input_;
+  std::string input_prefix_;  ///< of input_'s paths, also of an earlier process
+  std::optional<Replay> replay_;
+  std::optional<Scavenger> scavenger_;
+  bool is_paused_ = false;    ///< by the admin interface
+  bool is_yielding_ = false;  ///< by scavenger_
+  bool is_run_over_ = false;
+  std::optional<Selection> selection_;
+  RecordRules rules_;
+  std::unique_ptr<Journal> journal_;
+  std::optional<DeadLetters> dead_letters_;
+  std::vector<char> buffer_;
+  std::unique_ptr<Saver> saver_;
+  Event idle_;
+  Timer check_timer_;
+  int exit_code_ = 0;
+};
+
+Task<Result<>> Logsaver::start() {
+  if (config_.scavenger) lower_priorities(services_.log);
+  co_await try_(config_.fill(rules_));
+  if (config_.has_state()) {
+    auto opened = Journal::open(services_.disk, config_.state_dir, services_.random);
+    if (!opened) co_return fail(std::move(opened.error()).in("--state-dir"));
+    journal_ = std::move(*opened);
+  } else {
+    journal_ = Journal::volatile_one(services_.random);
+  }
+  if (config_.replay) co_return co_await start_replay();
+  co_await try_(open_input());
+  std::array<char, 4096> here{};
+  const char* directory = ::getcwd(here.data(), here.size());
+  auto selection =
+      config_.selection(directory == nullptr ? "/" : directory, input_ ? input_->glob() : "");
+  if (!selection) co_return fail(std::move(selection.error()));
+  selection_ = std::move(*selection);
+  dead_letters_.emplace(services_.disk, config_.has_state() ? config_.state_dir + "/dead" : "");
+  FollowSettings follow;
+  follow.poll = config_.poll;
+  follow.from_end = config_.from == StartFrom::end && !input_;
+  follow.rotate_wait_ms = static_cast<std::uint64_t>(config_.rotate_wait.count());
+  follow.spool_bytes_max = config_.spool_max.bytes;
+  follow.open_files_max = open_files_max();
+  saver_ = std::make_unique<Saver>(
+      Follower::World{services_.loop, services_.disk, *journal_, services_.log}, *selection_,
+      follow);
+  co_await try_(make_deliveries());
+  for (const auto& delivery : saver_->deliveries()) co_await try_(delivery->open());
+  co_await try_(saver_->start());
+  if (input_) input_->start();
+  if (config_.scavenger) start_scavenger();
+  check();
+  co_return Result<>();
+}
+
+SinkWorld Logsaver::sink_world() {
+  return {.loop = services_.loop,
+          .network = services_.network,
+          .dns = services_.dns,
+          .disk = services_.disk,
+          .files = services_.files,
+          .random = services_.random,
+          .log = services_.log,
+          .tls = [this] { return tls(); },
+          .wall_ms = [] { return system_moment().wall_ms; },
+          .write_stdout = descriptor_writer(STDOUT_FILENO),
+          .environment = environment,
+          .host = host_,
+          .invalid_utf8 = config_.invalid_utf8};
+}
+
+Result<io::TlsClient*> Logsaver::tls() {
+  if (tls_ == nullptr) {
+    auto made = io::TlsClient::create(config_.tls.settings(), environment);
+    if (!made) return fail(std::move(made.error()));
+    tls_ = std::move(*made);
+  }
+  return tls_.get();
+}
+
+Result<> Logsaver::make_deliveries() {
+  auto urls = config_.sinks();
+  if (!urls) return fail(std::move(urls.error()));
+  DeliverySettings settings;
+  settings.silence_ms = static_cast<std::uint64_t>(config_.multiline_timeout.count());
+  settings.retry_base_ms = static_cast<std::uint64_t>(config_.retry_base.count());
+  settings.retry_cap_ms = static_cast<std::uint64_t>(config_.retry_cap.count());
+  settings.ends_partial_lines = config_.once && !input_;
+  const SinkWorld world = sink_world();
+  const FactRules facts{config_.labels(), host_, config_.kubernetes};
+  const std::size_t line_bytes = rules_.assembler.line_bytes_max();
+  buffer_.resize(kEndCheckBytes + 2 * line_bytes + 4096);
+  for (const SinkUrl& url : *urls) {
+    auto sink = make_sink(url, world);
+    if (!sink) return fail(std::move(sink.error()));
+    auto index = journal_->add_sink((*sink)->name());
+    if (!index) return fail(std::move(index.error()));
+    settings.record_settings = config_.record_settings() + url.body_settings();
+    saver_->add(std::make_unique<Delivery>(
+        DeliveryWorld{
+            .loop = services_.loop,
+            .random = services_.random,
+            .log = services_.log,
+            .journal = *journal_,
+            .dead_letters = *dead_letters_,
+            .wall_ms = world.wall_ms,
+            .facts = [this, facts](const Tail& tail) { return facts_of(facts, tail.record); },
+            .buffer = buffer_},
+        settings, rules_, std::move(*sink), *index));
+  }
+  return {};
+}
+
+TailFacts Logsaver::facts_of(const FactRules& rules, const TailRecord& tail) const {
+  TailRecord named = tail;
+  const bool is_input = !input_prefix_.empty() && tail.origin.starts_with(input_prefix_);
+  if (is_input) named.origin = StandardInput::kOrigin;
+  return make_facts(rules, journal_->ledger().state_id(), named);
+}
+
+Result<> Logsaver::open_input() {
+  // Its files of an earlier process are told by their paths, whether it is wanted now or not.
+  auto real = config_.has_state() ? services_.disk.resolve(config_.state_dir) : std::string();
+  if (real && !real->empty()) input_prefix_ = StandardInput::prefix_of(*real + "/stdin");
+  if (!config_.standard_input) return {};
+  auto input = StandardInput::open(
+      {.loop = services_.loop,
+       .disk = services_.disk,
+       .log = services_.log,
+       .read = descriptor_reader(STDIN_FILENO),
+       .settled_to = [this](const auto& identity) { return saver_->settled_of(identity); }},
+      config_.has_state() ? config_.state_dir : "");
+  if (!input) return fail(std::move(input.error()).in("--stdin"));
+  input_ = std::move(*input);
+  input_prefix_ = input_->prefix();
+  return {};
+}
+
+void Logsaver::start_scavenger() {
+  scavenger_.emplace(
+      Scavenger::World{.loop = services_.loop,
+                       .log = services_.log,
+                       .read_file =
+                           [this](const std::string& path) {
+                             return services_.files.read(path, kPressureBytesMax);
+                           },
+                       .is_behind = [this] { return !saver_->is_idle(); },
+                       .yield =
+                           [this](bool is_yielding) {
+                             is_yielding_ = is_yielding;
+                             pause();
+                           }},
+      ScavengerSettings{.pressure_max = static_cast<double>(config_.scavenger_pressure),
+                        .delay_ms = static_cast<std::uint64_t>(config_.scavenger_delay.count())});
+  scavenger_->start();
+}
+
+void Logsaver::pause() {
+  for (const auto& delivery : saver_->deliveries()) delivery->pause(is_paused_ || is_yielding_);
+}
+
+Task<Result<>> Logsaver::start_replay() {
+  std::vector<SinkUrl> urls = co_await try_(config_.sinks());
+  Replay::Settings settings{.retry_base_ms = static_cast<std::uint64_t>(config_.retry_base.count()),
+                            .retry_cap_ms = static_cast<std::uint64_t>(config_.retry_cap.count()),
+                            .labels = config_.labels()};
+  settings.labels.emplace_back("host", host_);
+  SinkWorld world = sink_world();
+  replay_.emplace(Replay::World{.loop = services_.loop,
+                                .disk = services_.disk,
+                                .random = services_.random,
+                                .log = services_.log,
+                                .wall_ms = world.wall_ms},
+                  config_.state_dir + "/dead", std::move(settings));
+  co_return co_await replay_->open(std::move(urls), std::move(world));
+}
+
+Task<Result<>> Logsaver::run_replay() {
+  Result<> done = co_await replay_->run();
+  const ReplayCounts& counts = replay_->counts();
+  exit_code_ = counts.refused + counts.left > 0 ? kExitFailed : 0;
+  is_run_over_ = true;
+  co_return done;
+}
+
+bool Logsaver::is_done() {
+  // Before it is settled there may be bytes that the follower has not been told of.
+  return (!input_ || input_->is_settled()) && saver_->is_idle();
+}
+
+Task<Result<>> Logsaver::run() {
+  if (replay_) co_return co_await run_replay();
+  if (!config_.once && !input_) {
+    co_await idle_.wait();  // for ever
+    co_return Result<>();
+  }
+  if (input_) co_await input_->ended();
+  while (!is_done()) {
+    for (const auto& delivery : saver_->deliveries()) delivery->flush();
+    if (is_done() || is_stuck()) break;
+    co_await sleep_until(services_.loop.timers(), services_.loop.now_ms() + kDrainPollMs);
+  }
+  for (const auto& delivery : saver_->deliveries()) {
+    const Deadline deadline = Deadline::after(services_.loop.now_ms(), Millis{10'000});
+    co_await delivery->close(deadline);
+  }
+  (void)co_await journal_->commit();
+  exit_code_ = 0;
+  judge_end();
+  is_run_over_ = true;
+  co_return Result<>();
+}
+
+Task<> Logsaver::drain(std::uint64_t deadline_ms) {
+  if (scavenger_) scavenger_->stop();
+  // Until it is known better: the deadline drops this task where it waits.
+  const bool would_lose = input_ && !config_.has_state();
+  if (config_.once || input_ || replay_) exit_code_ = would_lose ? kExitLost : kExitFailed;
+  if (input_ || replay_) {
+    // run() comes to its end with what there is.
+    if (input_) input_->stop();
+    if (replay_) replay_->stop();
+    while (!is_run_over_ && services_.loop.now_ms() < deadline_ms) {
+      co_await sleep_until(services_.loop.timers(), services_.loop.now_ms() + kDrainPollMs);
+    }
+    co_return;
+  }
+  for (const auto& delivery : saver_->deliveries()) delivery->stop_reading();
+  while (!saver_->is_settled()) {
+    const std::uint64_t now_ms = services_.loop.now_ms();
+    if (now_ms >= deadline_ms) break;
+    co_await sleep_until(services_.loop.timers(), std::min(deadline_ms, now_ms + kDrainPollMs));
+  }
+  const Deadline deadline{deadline_ms};
+  for (const auto& delivery : saver_->deliveries()) co_await delivery->close(deadline);
+  (void)co_await journal_->commit();
+  exit_code_ = 0;
+  judge_end();
+}
+
+/// 74 when something was lost or will be, 1 when a once is not done; else all that was read is
+/// acknowledged, or will be read again after the next start.
+void Logsaver::judge_end() {
+  std::uint64_t lost = saver_->follower().counters().lost_bytes;
+  std::uint64_t rejected = 0;
+  for (const auto& delivery : saver_->deliveries()) {
+    lost += delivery->counters().lost_bytes;
+    rejected += delivery->counters().records_rejected;
+    if (!config_.has_state() && !delivery->is_settled()) lost += delivery->held_bytes();
+  }
+  if (input_ && !config_.has_state()) lost += input_->unsettled_bytes();
+  const bool is_input_left = input_ && (input_->has_failed() || !input_->is_settled());
+  const std::uint64_t unsafe = saver_->follower().unsafe_bytes();
+  if (unsafe > 0) {
+    services_.log.error(
+        "end.unsafe",
+        {{"bytes", unsafe}, {"why", "of deleted files, neither saved nor in the spool"}});
+  }
+  if (lost + unsafe > 0) {
+    exit_code_ = kExitLost;
+  } else if ((config_.once || input_) && (!is_done() || is_input_left || rejected > 0)) {
+    exit_code_ = kExitFailed;
+  }
+}
+
+void Logsaver::check() {
+  CheckBoard& checks = services_.checks;
+  const auto& tree = saver_->follower().tree();
+  const auto& unreadable = saver_->follower().unreadable();
+  if (!unreadable.empty()) {
+    checks.set(
+        "files", Health::warn,
+        unreadable.begin()->second +
+            (unreadable.size() > 1 ? " (and " + std::to_string(unreadable.size() - 1) + " more)"
+                                   : ""),
+        false);
+  } else {
+    checks.set("files", Health::pass, std::to_string(saver_->follower().tails().size()) + " files",
+               false);
+  }
+  checks.set(
+      "watches", tree.degraded().empty() ? Health::pass : Health::warn,
+      tree.degraded().empty() ? "the kernel tells of changes" : "polling: " + tree.degraded(),
+      false);
+  const std::uint64_t unsafe = saver_->follower().unsafe_bytes();
+  if (unsafe > 0) {
+    checks.set("spool", Health::warn,
+               std::to_string(unsafe) + " bytes of deleted files would not survive a restart",
+               false);
+  } else {
+    checks.remove("spool");
+  }
+  std::string journal_error;
+  for (const auto& delivery : saver_->deliveries()) {
+    const std::string& error = delivery->last_error();
+    if (!delivery->journal_error().empty()) journal_error = delivery->journal_error();
+    checks.set("sink " + delivery->sink().name(), error.empty() ? Health::pass : Health::warn,
+               error.empty() ? "ok" : error, false);
+  }
+  checks.set("state", journal_error.empty() ? Health::pass : Health::warn,
+             journal_error.empty() ? "ok" : journal_error, false);
+  if (scavenger_) checks.set("scavenger", Health::pass, scavenger_->describe(), false);
+  if (input_) {
+    checks.set("stdin", input_->trouble().empty() ? Health::pass : Health::warn,
+               input_->trouble().empty()
+                   ? std::to_string(input_->unsettled_bytes()) + " bytes have not arrived yet"
+                   : input_->trouble(),
+               false);
+  }
+  check_timer_.arm_at(services_.loop.now_ms() + kCheckMs);
+}
+
+AdminAnswer Logsaver::ask(const AdminQuestion& question) {
+  if (saver_ == nullptr) return not_while_replaying();
+  const std::uint64_t now_ms = services_.loop.now_ms();
+  if (question.path == "/files") return files_page(*saver_, now_ms);
+  if (question.path == "/sinks") return sinks_page(*saver_, now_ms);
+  for (const auto& delivery : saver_->deliveries()) {
+    if (question.path == "/flush") delivery->flush();
+  }
+  if (question.path == "/pause" || question.path == "/resume") {
+    is_paused_ = question.path == "/pause";
+    pause();
+  }
+  if (question.path == "/scan") saver_->follower().scan();
+  AdminAnswer answer;
+  answer.status = 202;
+  answer.body = "done\n";
+  return answer;
+}
+
+std::unique_ptr<RoleConfig> make_config() {
+  return std::make_unique<LogsaverConfig>();
+}
+
+std::unique_ptr<Role> make(const Services& services, const RoleConfig& config) {
+  return std::make_unique<Logsaver>(services, static_cast<const LogsaverConfig&>(config));
+}
+
+}  // namespace
+
+const RoleSpec kLogsaver{
+    .group = "sidecar",
+    .name = "logsaver",
+    .summary = "follows log files and saves every line once",
+    .examples =
+        "consort sidecar logsaver --path '/var/log/nginx/*.log' --sink s3://logs/web\n"
+        "consort sidecar logsaver --path '/var/log/pods/**/*.log' --format cri --parse json \\\n"
+        "    --sink loki+http://loki:3100\n"
+        "consort sidecar logsaver --path app.log --sink stdout: --state-dir none --once\n",
+    .admin_port = 9851,
+    .make_config = make_config,
+    .make = make,
+    .pages = kPages,
+};
+
+}  // namespace consort::logsaver
