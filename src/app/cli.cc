@@ -28,7 +28,9 @@ std::string unknown_option(std::span<const BoundTable> tables, const std::string
   }
   std::string text = "unknown option \"" + typed + "\"";
   const std::string_view word = std::string_view(typed).substr(typed.find_first_not_of('-'));
-  if (auto near = nearest(word, names); !near.empty()) {
+  if (auto instead = instead_of(tables, word); !instead.empty()) {
+    text += ": " + std::string(instead);
+  } else if (auto near = nearest(word, names); !near.empty()) {
     text += ", did you mean \"--" + std::string(near) + "\"?";
   }
   return text;

@@ -275,8 +275,19 @@ int run_role_command(const RoleSpec& spec, const std::vector<std::string>& args)
   if (asks_for_help(args)) return finish(role_help(spec));
   CommandLine line = parse_command_line(RoleOptions(spec).all(), args);
   line.words.insert(line.words.end(), line.after.begin(), line.after.end());
+  if (!spec.argument.empty()) {
+    for (std::string& word : line.words) {
+      line.flags.push_back({std::string(spec.argument), std::move(word)});
+    }
+    line.words.clear();
+  }
   if (line.errors.empty() && !line.words.empty()) {
-    line.errors.push_back("unexpected argument \"" + line.words.front() + "\"");
+    const std::string& word = line.words.front();
+    // "://" is a server's address, which nobody's shell has made of a glob.
+    const bool is_path = word.find_first_of("/.") != word.npos && word.find("://") == word.npos;
+    line.errors.push_back(
+        "unexpected argument \"" + word + "\"" +
+        (is_path ? " (an option takes one value: are there quotes around a glob?)" : ""));
   }
   for (const std::string& error : line.errors) complain(error);
   if (!line.errors.empty()) return kExitUsage;

@@ -70,6 +70,14 @@ std::string facts_of(const Option& option, const void* config, const RoleSpec* s
   return text;
 }
 
+std::string upper(std::string_view word) {
+  std::string text(word);
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
 std::string heading_of(const Option& option) {
   // A secret has no flag, only a key and a variable.
   if ((option.flags & kSecret) != 0) return file_key(option.name) + ": TEXT (not a flag)";
@@ -111,11 +119,7 @@ std::string placeholder(const Option& option) {
   if (option.name == "print-config") return "FORM";
   if (option.name == "admin") return "ADDRESS";
   if (option.name == "config" || option.name.ends_with("-file")) return "FILE";
-  std::string text(option.kind);
-  for (char& c : text) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return text;
+  return upper(option.kind);
 }
 
 std::string default_text(const Option& option, const void* config) {
@@ -172,7 +176,9 @@ std::string role_help(const RoleSpec& spec) {
   const std::string command = "consort " + command_of(spec);
   std::string out = command + ": " + std::string(spec.summary) + "\n\n";
   append_examples(out, spec.examples);
-  out += "Usage: " + command + " [options]\n\nOptions:\n";
+  out += "Usage: " + command + " [options]";
+  if (!spec.argument.empty()) out += " " + upper(spec.argument) + "...";
+  out += "\n\nOptions:\n";
   const RoleOptions options(spec);
   append_options(out, options.own(), &spec);
   append_maps(out, options.own());

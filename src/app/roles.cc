@@ -4,6 +4,7 @@
 #include "roles/gather/leaf_role.hpp"
 #include "roles/gather/role.hpp"
 #include "roles/logsaver/role.hpp"
+#include "roles/logsaver/verify/role.hpp"
 #include "roles/shard_proxy/role.hpp"
 
 namespace consort {
@@ -15,6 +16,7 @@ constexpr const RoleSpec* kRoles[] = {
     &gather::kGatherLeaf,
     &gather::kGatherCheck,
     &logsaver::kLogsaver,
+    &logsaver::kVerify,
 };
 
 constexpr RoleGroup kGroups[] = {

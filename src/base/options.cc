@@ -87,6 +87,15 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   return best;
 }
 
+std::string_view instead_of(std::span<const BoundTable> tables, std::string_view name) {
+  for (const BoundTable& table : tables) {
+    for (const ForeignName& foreign : table.foreign) {
+      if (same_folded(foreign.name, name)) return foreign.instead;
+    }
+  }
+  return {};
+}
+
 namespace detail {
 
 Result<std::uint32_t> parse_choice(std::string_view text, std::span<const std::string_view> names) {

@@ -236,11 +236,21 @@ constexpr Option option_map(std::string_view name, std::span<const Option> neste
   return made;
 }
 
+/// What another tool calls something that we do in another way: people try the names they know.
+struct ForeignName {
+  std::string_view name;     ///< "read_from_head"; dashes and case do not matter
+  std::string_view instead;  ///< what to do here: "use --from start"
+};
+
 /// A table and the struct it fills.
 struct BoundTable {
   std::span<const Option> options;
   void* config = nullptr;
+  std::span<const ForeignName> foreign{};  ///< for the message that an option is not known
 };
+
+/// What to write instead of a name that is foreign to these tables; empty for any other name.
+std::string_view instead_of(std::span<const BoundTable> tables, std::string_view name);
 
 /// The nearest of `names` to `word`, for "did you mean"; empty when none is near. Counts letters
 /// added, dropped, changed or swapped with their neighbour: 1 may differ in a word of up to 4

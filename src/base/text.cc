@@ -28,4 +28,11 @@ bool equals_in_constant_time(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+std::string to_hex(std::uint64_t number, std::size_t digits) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text(digits, '0');
+  for (std::size_t i = digits; i-- > 0; number >>= 4) text[i] = kDigits[number & 15];
+  return text;
+}
+
 }  // namespace consort

@@ -133,8 +133,10 @@ void AdminHost::listen_abstract(const Identity& identity) {
 
 // --- signals ---------------------------------------------------------------------------------
 
-Result<> AdminHost::watch_signals() {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+Result<> AdminHost::watch_signals(std::string_view usr1_page) {
+  usr1_page_ = usr1_page;
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
+    if (number == SIGUSR1 && usr1_page_.empty()) continue;
     if (Result<> watched = signals_.watch(number, *this); !watched) return watched;
   }
   return {};
@@ -145,9 +147,20 @@ void AdminHost::on_signal(int number) {
   const std::string cause = "signal " + std::string(signal_name(number));
   if (number == SIGHUP) {
     supervisor_->reload(cause, {});
+  } else if (number == SIGUSR1) {
+    ask_by_signal();
   } else {
     on_stop_signal(number);
   }
+}
+
+/// Nobody is there to read the answer.
+void AdminHost::ask_by_signal() {
+  log_.info("signal", {{"signal", "USR1"}, {"does", "POST " + usr1_page_}});
+  AdminQuestion question;
+  question.method = "POST";
+  question.path = usr1_page_;
+  supervisor_->ask(std::move(question), [](const AdminAnswer&) {});
 }
 
 void AdminHost::on_stop_signal(int number) {

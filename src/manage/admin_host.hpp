@@ -5,12 +5,14 @@
 //   first TERM or INT -> Supervisor::stop with the grace period
 //   second            -> Supervisor::hurry, and exit kHurryMs later whatever happens
 //   HUP               -> reload
+//   USR1              -> POST to the page that the role has for it, if any
 //   a stop's deadline -> exit, when the role's loop did not end by itself
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/metrics.hpp"
 #include "io/signals.hpp"
@@ -43,7 +45,8 @@ class AdminHost final : private io::SignalHandler {
   /// The TCP address, unless it is "none", and the abstract socket. An error names the address and
   /// the way out; trouble with the abstract socket is a warning only.
   Result<> listen(const ManageConfig& manage, std::uint16_t default_port, const Identity& identity);
-  Result<> watch_signals();
+  /// `usr1_page` as in RoleSpec.
+  Result<> watch_signals(std::string_view usr1_page);
 
   /// Serves until finish(). The one thread that this object has.
   void run() { loop_.run(); }
@@ -62,6 +65,7 @@ class AdminHost final : private io::SignalHandler {
 
  private:
   void on_signal(int number) override;
+  void ask_by_signal();
   void on_stop_signal(int number);
   void linger();
   [[noreturn]] void end_by_force();
@@ -75,6 +79,7 @@ class AdminHost final : private io::SignalHandler {
   std::unique_ptr<http::Server> server_;
   Admin* admin_ = nullptr;
   Supervisor* supervisor_ = nullptr;
+  std::string usr1_page_;
   Millis grace_{0};
   int stop_signals_ = 0;
   bool finishing_ = false;

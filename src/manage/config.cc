@@ -462,7 +462,9 @@ void Loader::report_unknown(const Node& key, const std::vector<BoundTable>& tabl
   std::string word = file_key(key.scalar);
   const std::vector<std::string_view> names(keys.begin(), keys.end());
   std::string text = "unknown key \"" + key.scalar + "\"";
-  if (auto near = nearest(word, names); !near.empty()) {
+  if (auto instead = instead_of(tables, word); !instead.empty()) {
+    text += " (" + std::string(instead) + ")";
+  } else if (auto near = nearest(word, names); !near.empty()) {
     text += " (did you mean \"" + std::string(near) + "\"?)";
   }
   problems_.error(key.place, std::move(text));

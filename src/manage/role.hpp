@@ -113,9 +113,13 @@ struct RoleSpec {
   std::unique_ptr<RoleConfig> (*make_config)();
   std::unique_ptr<Role> (*make)(const Services& services, const RoleConfig& config);
   std::span<const AdminPage> pages = {};  ///< of the admin interface, answered by Role::ask
+  /// That of `pages` which SIGUSR1 asks for too, as a POST; empty leaves the signal alone.
+  std::string_view usr1_page = {};
   /// A command that does its work and ends: no admin interface, no lifecycle, no reload. It is
   /// started and run; a signal drops it where it waits.
   bool is_job = false;
+  /// The option that words without a dash are values of; empty: there are no such words.
+  std::string_view argument = {};
 };
 
 }  // namespace consort

@@ -88,7 +88,7 @@ void raise_descriptor_limit() {
 void block_stop_signals() {
   sigset_t signals{};
   ::sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&signals, number);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
@@ -257,7 +257,7 @@ Admin::Parts Process::admin_parts() {
 int Process::run() {
   log_.info("start", {{"version", identity_.version}, {"pid", ::getpid()}});
   Result<> listening = host_.listen(manage_, spec_.admin_port, identity_);
-  if (listening) listening = host_.watch_signals();
+  if (listening) listening = host_.watch_signals(spec_.usr1_page);
   if (!listening) {
     log_.error("start.failed", {{"error", listening.error().message()}});
     return kExitUnavailable;

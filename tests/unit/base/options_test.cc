@@ -207,6 +207,15 @@ TEST_CASE("the nearest name is found within a distance that grows with the word"
   CHECK_EQ(nearest(std::string(10'000, 't'), kNames), "");
 }
 
+TEST_CASE("a name that another tool uses is answered with ours, however it is written") {
+  constexpr std::array<ForeignName, 1> kForeign = {{{"read-from-head", "use --from start"}}};
+  const std::array<BoundTable, 2> tables = {BoundTable{}, BoundTable{{}, nullptr, kForeign}};
+  CHECK_EQ(instead_of(tables, "Read_from_Head"), "use --from start");
+  CHECK_EQ(instead_of(tables, "read-from-head"), "use --from start");
+  CHECK_EQ(instead_of(tables, "read-from-tail"), "");
+  CHECK_EQ(instead_of({}, "read-from-head"), "");
+}
+
 TEST_CASE("the nearest name is the first of equally near ones") {
   constexpr std::array<std::string_view, 3> kNames = {"bat", "cat", "rat"};
   CHECK_EQ(nearest("hat", kNames), "bat");
