@@ -106,6 +106,15 @@ Task<Result<Answer>> Client::get(std::string key, Deadline deadline) {
   co_return co_await ask(std::move(request), deadline);
 }
 
+Task<Result<Answer>> Client::get_part(std::string key, Range range, std::string etag,
+                                      Deadline deadline) {
+  Request request = make("GET", key);
+  request.headers.emplace_back(
+      "Range", "bytes=" + std::to_string(range.first) + "-" + std::to_string(range.last));
+  if (!etag.empty()) request.headers.emplace_back("If-Match", "\"" + etag + "\"");
+  co_return co_await ask(std::move(request), deadline);
+}
+
 Task<Result<Answer>> Client::remove(std::string key, Deadline deadline) {
   Request request = make("DELETE", key);
   co_return co_await ask(std::move(request), deadline);

@@ -95,6 +95,12 @@ struct PutOptions {
   std::string sha256{};            ///< hex, of the body; empty: computed here
 };
 
+/// Of an object's bytes; both ends belong to it.
+struct Range {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
 struct Listed {
   Answer answer;
   Listing listing;  ///< empty unless the answer's verdict is delivered
@@ -116,6 +122,9 @@ class Client {
   Task<Result<Answer>> head(std::string key, Deadline deadline);
   /// The body is at most the pool's limit.
   Task<Result<Answer>> get(std::string key, Deadline deadline);
+  /// The bytes first..last of an object that has any: 206, or 200 from servers that give all of it.
+  /// With an etag of an earlier part: 412 when it is another object by now.
+  Task<Result<Answer>> get_part(std::string key, Range range, std::string etag, Deadline deadline);
   /// Fine when it is not there.
   Task<Result<Answer>> remove(std::string key, Deadline deadline);
   /// Up to kMaxListed keys in their order, from `token` (Listing::next) on.

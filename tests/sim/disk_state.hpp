@@ -84,9 +84,9 @@ class DiskState {
   }
   std::uint64_t free_bytes() const {
     if (!capacity) return std::uint64_t{1} << 40;
-    return *capacity > inodes_.used_bytes ? *capacity - inodes_.used_bytes : 0;
+    return *capacity > inodes_->used_bytes ? *capacity - inodes_->used_bytes : 0;
   }
-  std::uint64_t used_bytes() const { return inodes_.used_bytes; }
+  std::uint64_t used_bytes() const { return inodes_->used_bytes; }
 
   io::FileStat stat_of(const SimInode& inode, bool is_open) const {
     return {.identity = {.file_system = kFileSystemId,
@@ -101,8 +101,8 @@ class DiskState {
 
   std::shared_ptr<SimInode> make_inode(io::FileKind kind) {
     auto inode =
-        std::make_shared<SimInode>(inodes_, inodes_.take_number(traits.reuses_inodes), kind);
-    inode->generation = traits.has_generations ? inodes_.next_generation++ : 0;
+        std::make_shared<SimInode>(inodes_, inodes_->take_number(traits.reuses_inodes), kind);
+    inode->generation = traits.has_generations ? inodes_->next_generation++ : 0;
     inode->born_ns = traits.tells_births ? now_ns() : 0;
     inode->modified_ns = now_ns();
     return inode;
@@ -212,7 +212,7 @@ class DiskState {
     for (const auto& [key, name] : inode.names) count_links(*name->inode);
   }
 
-  SimInodes inodes_;
+  const std::shared_ptr<SimInodes> inodes_ = std::make_shared<SimInodes>();
   std::shared_ptr<SimName> root_;
 };
 

@@ -25,7 +25,8 @@ namespace consort::sim {
 struct SimInode;
 struct SimWatch;
 
-/// What all inodes of a disk share.
+/// What all inodes of a disk share. Theirs too: a sync that nobody waited for holds its inode until
+/// the loop ends, which may be after the disk.
 struct SimInodes {
   /// The number that was freed last comes first, as on ext4; else each is new, as on tmpfs.
   std::uint64_t take_number(bool reuse) {
@@ -47,32 +48,32 @@ struct SimName {
 };
 
 struct SimInode {
-  SimInode(SimInodes& all, std::uint64_t taken, io::FileKind what)
-      : inodes(all), number(taken), kind(what) {}
+  SimInode(std::shared_ptr<SimInodes> all, std::uint64_t taken, io::FileKind what)
+      : inodes(std::move(all)), number(taken), kind(what) {}
   SimInode(const SimInode&) = delete;
   SimInode& operator=(const SimInode&) = delete;
   ~SimInode() {
-    inodes.used_bytes -= content.size();
-    inodes.freed.push_back(number);
+    inodes->used_bytes -= content.size();
+    inodes->freed.push_back(number);
   }
 
   void write(std::uint64_t offset, std::string_view text) {
-    inodes.used_bytes -= content.size();
+    inodes->used_bytes -= content.size();
     content.write(offset, text);
-    inodes.used_bytes += content.size();
+    inodes->used_bytes += content.size();
   }
   void truncate(std::uint64_t size) {
-    inodes.used_bytes -= content.size();
+    inodes->used_bytes -= content.size();
     content.truncate(size);
-    inodes.used_bytes += content.size();
+    inodes->used_bytes += content.size();
   }
   void lose(std::uint64_t keep_bytes) {
-    inodes.used_bytes -= content.size();
+    inodes->used_bytes -= content.size();
     content.lose(keep_bytes);
-    inodes.used_bytes += content.size();
+    inodes->used_bytes += content.size();
   }
 
-  SimInodes& inodes;
+  const std::shared_ptr<SimInodes> inodes;
   const std::uint64_t number;
   const io::FileKind kind;
   std::uint32_t generation = 0;

@@ -4,16 +4,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
 #include <string_view>
 #include <utility>
+
+#include "io/uv/changed_elsewhere.hpp"
 
 namespace consort::io {
 namespace {
@@ -43,19 +43,6 @@ FileKind kind_of(unsigned char type) {
 bool is_directory(const std::string& path) {
   struct stat found{};
   return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
-}
-
-/// A file system whose changes come from elsewhere, of which inotify does not tell (statfs(2)).
-bool is_changed_elsewhere(std::uint32_t type) {
-  constexpr std::uint32_t kTypes[] = {
-      0x6969,      // NFS
-      0x65735546,  // FUSE
-      0xFF534D42,  // CIFS
-      0xFE534D42,  // SMB2
-      0x01021997,  // 9P
-      0x00C36400,  // Ceph
-  };
-  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 
 Task<Result<>> failed(Error error) {
@@ -135,9 +122,7 @@ Result<std::uint64_t> UvFileSystem::free_bytes(const std::string& path) {
 }
 
 bool UvFileSystem::needs_polling(const std::string& directory) {
-  struct statfs found{};
-  if (::statfs(directory.c_str(), &found) != 0) return false;
-  return is_changed_elsewhere(static_cast<std::uint32_t>(found.f_type));
+  return is_changed_elsewhere(directory);
 }
 
 Result<std::unique_ptr<DirectoryWatch>> UvFileSystem::watch(const std::string& directory,

@@ -2,7 +2,6 @@
 
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 
 #include "io/burst.hpp"
 #include "io/read_file.hpp"
+#include "io/uv/changed_elsewhere.hpp"
 #include "io/uv/path_walk.hpp"
 
 namespace consort::io {
@@ -24,22 +24,6 @@ constexpr std::uint32_t kMask = kTurning | IN_MODIFY | IN_CLOSE_WRITE | IN_ONLYD
 
 /// A directory that vanishes between two looks is walked again; one that keeps doing so is polled.
 constexpr int kWalksMax = 3;
-
-/// File systems whose changes may come from elsewhere, which inotify does not see (statfs(2)).
-bool is_changed_elsewhere(const std::string& path) {
-  constexpr std::uint32_t kTypes[] = {
-      0x6969,      // NFS
-      0x65735546,  // FUSE
-      0xFF534D42,  // CIFS
-      0xFE534D42,  // SMB2
-      0x01021997,  // 9P
-      0x00C36400,  // Ceph
-  };
-  struct statfs found{};
-  if (::statfs(path.c_str(), &found) != 0) return false;
-  const auto type = static_cast<std::uint32_t>(found.f_type);
-  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
-}
 
 /// What a look at the path can see: another file or other content, to the file system's clock.
 struct Look {

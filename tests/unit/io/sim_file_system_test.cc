@@ -54,6 +54,20 @@ TEST_CASE(
   CHECK(disk.fs.stat(disk / "e")->identity.inode == first.inode);
 }
 
+TEST_CASE("a sync that nobody waits for may come to its end after its disk") {
+  sim::SimLoop loop;
+  auto disk = std::make_unique<sim::SimFileSystem>(loop);
+  disk->traits.sync_ms = 10;
+  auto file = disk->open("/a", OpenFor::writing);
+  REQUIRE(file);
+  REQUIRE((*file)->write_at(0, "x"));
+  {
+    const Running sync((*file)->sync());
+    file->reset();
+  }
+  disk.reset();
+}
+
 TEST_CASE("a disk can be one without births, generations, reuse and holes") {
   SimulatedDisk disk;
   disk.fs.traits = {.reuses_inodes = false,

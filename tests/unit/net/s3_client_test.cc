@@ -196,6 +196,25 @@ TEST_CASE("completing may fail under status 200") {
   CHECK_FALSE(site.run(site.client->complete_upload("k", "id", etags, false, site.deadline())));
 }
 
+TEST_CASE("a part of an object is asked for by its bytes, and only of the same object") {
+  Site site;
+  site.fake.reply = [](const http1::Message&) {
+    return response(206, "llo", "ETag: \"e\"\r\nx-amz-meta-count: 7\r\n");
+  };
+  const Range range{.first = 2, .last = 4};
+  auto answer = site.run(site.client->get_part("a", range, "", site.deadline()));
+  REQUIRE(answer);
+  CHECK(answer->status == 206);
+  CHECK(answer->body == "llo");
+  CHECK(answer->etag == "e");
+  CHECK(http1::find_header(answer->headers, "x-amz-meta-count") == "7");
+  CHECK(header_of(site.fake.last(), "range") == "bytes=2-4");
+  CHECK(header_of(site.fake.last(), "if-match").empty());
+  answer = site.run(site.client->get_part("a", range, "e", site.deadline()));
+  REQUIRE(answer);
+  CHECK(header_of(site.fake.last(), "if-match") == "\"e\"");
+}
+
 TEST_CASE("a connection that ends without an answer is an error that names the request") {
   Site site;
   site.fake.reply = [](const http1::Message&) { return std::string(); };
