@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "wire/rfc3339.hpp"
-
 namespace consort {
 namespace {
 
@@ -15,8 +13,13 @@ constexpr std::size_t kTagsBytesMax = 64;
 }  // namespace
 
 std::optional<CriLine> parse_cri(std::string_view line) {
+  Rfc3339Reader times;
+  return parse_cri(line, times);
+}
+
+std::optional<CriLine> parse_cri(std::string_view line, Rfc3339Reader& times) {
   std::int64_t time_ns = 0;
-  const std::size_t time_bytes = read_rfc3339_ns(line, time_ns);
+  const std::size_t time_bytes = times.read_ns(line, time_ns);
   // Runtimes write a T; a blank in its place is how applications write times.
   if (time_bytes == 0 || line[10] == ' ') return std::nullopt;
   line.remove_prefix(time_bytes);

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "wire/log_stream.hpp"
+#include "wire/rfc3339.hpp"
 
 namespace consort {
 
@@ -29,5 +30,7 @@ struct CriLine {
 /// Of a line without its \n; nothing when it is not of this format, which is no error: runtimes and
 /// people write other things into such files too.
 std::optional<CriLine> parse_cri(std::string_view line);
+/// The same, for the lines of one file: half of the cost, since their times resemble each other.
+std::optional<CriLine> parse_cri(std::string_view line, Rfc3339Reader& times);
 
 }  // namespace consort

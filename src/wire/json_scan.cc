@@ -161,4 +161,20 @@ bool JsonObjectReader::read_key(std::string_view& raw_key) {
   return at_ != end_;
 }
 
+bool json_has_member(std::string_view object, std::string_view name) {
+  const char* at = object.data();
+  const char* const end = at + object.size();
+  for (;; ++at) {
+    at = Fastest::find_quotes_apart(at, end, name.size() + 1);
+    if (at == end) return false;
+    if (std::string_view(at + 1, name.size()) == name) break;
+  }
+  std::string_view key;
+  std::string_view value;
+  for (JsonObjectReader members(object); members.next(key, value);) {
+    if (key == name) return true;
+  }
+  return false;
+}
+
 }  // namespace consort

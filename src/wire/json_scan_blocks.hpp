@@ -1,6 +1,7 @@
 // The inner loops of the JSON scanner, twice: Scalar for any machine, which is also the definition,
 // and Sse2, which must give the same for all bytes (tests/unit/wire/json_scan_test.cc, and the
-// fuzzer). Only for json_scan*.cc and these tests.
+// fuzzer). For who looks at each byte of JSON and knows what to make of it: json_scan*.cc,
+// docker_json.cc, and the text that log records become. Others read through json_scan.hpp.
 #pragma once
 
 #include <bit>
@@ -50,7 +51,15 @@ struct Scalar {
     while (at < end && *at != '"' && *at != '\\' && static_cast<signed char>(*at) >= 0x20) ++at;
     return at;
   }
-  /// The same in the kWideBytes bytes at `at`; null when there is none.
+  /// The first place in [at, end) with a quote there and another `apart` bytes behind it, also
+  /// before end; end when there is none.
+  static const char* find_quotes_apart(const char* at, const char* end, std::size_t apart) {
+    for (; static_cast<std::size_t>(end - at) > apart; ++at) {
+      if (*at == '"' && at[apart] == '"') return at;
+    }
+    return end;
+  }
+  /// find_special() in the kWideBytes bytes at `at`; null when there is none.
   static const char* find_special_wide(const char* at) {
     const char* const found = find_special(at, at + kWideBytes);
     return found == at + kWideBytes ? nullptr : found;
@@ -92,6 +101,16 @@ struct Sse2 {
       if (found != nullptr) return found;
     }
     return Scalar::find_special(at, end);
+  }
+
+  static const char* find_quotes_apart(const char* at, const char* end, std::size_t apart) {
+    const __m128i quote = _mm_set1_epi8('"');
+    for (; static_cast<std::size_t>(end - at) >= apart + kWideBytes; at += kWideBytes) {
+      const std::uint64_t found = bits(
+          _mm_and_si128(_mm_cmpeq_epi8(load(at), quote), _mm_cmpeq_epi8(load(at + apart), quote)));
+      if (found != 0) return at + std::countr_zero(found);
+    }
+    return Scalar::find_quotes_apart(at, end, apart);
   }
 
   static const char* find_special_wide(const char* at) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstring>
 
 namespace consort {
 namespace {
@@ -127,6 +128,30 @@ std::optional<std::int64_t> parse_rfc3339_ns(std::string_view text) {
   return time_ns;
 }
 
+std::size_t Rfc3339Reader::read_ns(std::string_view text, std::int64_t& time_ns) {
+  const bool has_nine_digits = text.size() >= kRfc3339Bytes && text[kSecondBytes - 1] == '.' &&
+                               text[kRfc3339Bytes - 1] == 'Z';
+  if (!has_nine_digits) return read_rfc3339_ns(text, time_ns);
+  std::int64_t fraction_ns = 0;
+  bool is_number = true;
+  for (const char c : text.substr(kSecondBytes, kFractionDigitsMax)) {
+    const unsigned digit = static_cast<unsigned char>(c) - unsigned{'0'};
+    is_number &= digit <= 9;
+    fraction_ns = fraction_ns * 10 + digit;
+  }
+  if (is_number && std::memcmp(text.data(), second_.data(), kSecondBytes) == 0) {
+    time_ns = second_ns_ + fraction_ns;
+    return kRfc3339Bytes;
+  }
+  const std::size_t used = read_rfc3339_ns(text, time_ns);
+  // A leap second is another one than it is written as.
+  if (used == kRfc3339Bytes && is_number && text.substr(17, 2) != "60") {
+    std::memcpy(second_.data(), text.data(), kSecondBytes);
+    second_ns_ = time_ns - fraction_ns;
+  }
+  return used;
+}
+
 void append_rfc3339_ns(std::string& out, std::int64_t time_ns) {
   using std::chrono::days;
   const std::chrono::sys_time<std::chrono::nanoseconds> time{std::chrono::nanoseconds(time_ns)};
@@ -152,6 +177,27 @@ void append_rfc3339_ns(std::string& out, std::int64_t time_ns) {
   put(18, 2, seconds % 60);
   put(28, 9, ns % kNsPerSecond);
   out.append(text, kRfc3339Bytes);
+}
+
+void Rfc3339Writer::append_ns(std::string& out, std::int64_t time_ns) {
+  std::int64_t second = time_ns / kNsPerSecond;
+  auto ns = static_cast<std::int32_t>(time_ns % kNsPerSecond);
+  if (ns < 0) {
+    ns += static_cast<std::int32_t>(kNsPerSecond);
+    --second;
+  }
+  if (second != second_ || text_.empty()) {
+    text_.clear();
+    append_rfc3339_ns(text_, time_ns);
+    second_ = second;
+    out += text_;
+    return;
+  }
+  char* last = text_.data() + kRfc3339Bytes - 2;
+  for (std::size_t i = 0; i < kFractionDigitsMax; ++i, --last, ns /= 10) {
+    *last = static_cast<char>('0' + ns % 10);
+  }
+  out += text_;
 }
 
 }  // namespace consort

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -416,6 +418,29 @@ TEST_CASE("no bytes whatever lead a reader outside the text") {
   }
 }
 
+TEST_CASE("a member is found at the top level only, and by its whole name") {
+  CHECK(json_has_member(R"({"time":1})", "time"));
+  CHECK(json_has_member(R"({"a":{"b":[1,{}]},"level":"time", "time" : null})", "time"));
+  CHECK_FALSE(json_has_member(R"({"a":{"time":1},"b":"time","c":["time"]})", "time"));
+  CHECK_FALSE(json_has_member(R"({"times":1,"xtime":2,"tim":3,"a\"time":4})", "time"));
+  CHECK_FALSE(json_has_member(R"({"a":"\"time\":1"})", "time"));
+  CHECK_FALSE(json_has_member("{}", "time"));
+  CHECK_FALSE(json_has_member("", "time"));
+  CHECK_FALSE(json_has_member(R"(["time"])", "time"));
+  CHECK(json_has_member(R"({"":1})", ""));
+  Random random(12);
+  for (int i = 0; i < 5'000; ++i) {
+    const std::string text = random_value(random, 3);
+    const Exact bytes(text);
+    std::string_view key;
+    std::string_view value;
+    std::set<std::string, std::less<>> names;
+    for (JsonObjectReader each(bytes.view()); each.next(key, value);) names.emplace(key);
+    for (const std::string& name : names) REQUIRE(json_has_member(bytes.view(), name));
+    REQUIRE_FALSE(json_has_member(bytes.view(), "no such name"));
+  }
+}
+
 TEST_CASE("the inner loops are the same with and without wide registers") {
   using namespace consort::json_blocks;
   Random random(10);
@@ -434,6 +459,10 @@ TEST_CASE("the inner loops are the same with and without wide registers") {
     REQUIRE(Fastest::masks(begin) == Scalar::masks(begin));
     REQUIRE(Fastest::find_quote(begin, end) == Scalar::find_quote(begin, end));
     REQUIRE(Fastest::find_special(begin, end) == Scalar::find_special(begin, end));
+    for (std::size_t apart = 1; apart < 20; ++apart) {
+      REQUIRE(Fastest::find_quotes_apart(begin, end, apart) ==
+              Scalar::find_quotes_apart(begin, end, apart));
+    }
     REQUIRE(Fastest::find_special_wide(begin) == Scalar::find_special_wide(begin));
     const char* const last = end - random.below(kWideBytes + 1);
     REQUIRE(Fastest::find_special_back(last, end) == Scalar::find_special_back(last, end));

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -133,6 +134,51 @@ TEST_CASE("printed times are read as what they were, and sort as they do") {
     if (read) CHECK(*read == time_ns);
     CHECK((printed(time_ns) < printed(last)) == (time_ns < last));
     last = time_ns;
+  }
+}
+
+TEST_CASE("a reader of many times reads each as if it were the only one") {
+  Random random(3);
+  Rfc3339Reader reader;
+  std::int64_t none = 0;
+  CHECK(reader.read_ns(std::string(20, '\0') + "000000000Z", none) == 0);
+  const std::string_view endings[] = {"Z", "z", "+01:00", "", "0Z", "Zx"};
+  std::string second = "2016-10-06T00:17:09";
+  for (int i = 0; i < 50'000; ++i) {
+    if (random.below(8) == 0) second[18] = static_cast<char>('0' + random.below(10));
+    if (random.below(40) == 0) second[17] = "0156"[random.below(4)];
+    if (random.below(40) == 0) second[3] = static_cast<char>('0' + random.below(10));
+    if (random.below(40) == 0) second[10] = "Tt x"[random.below(4)];
+    std::string text = second;
+    const std::size_t digits = random.below(10) == 0 ? random.below(12) : 9;
+    if (digits > 0) text += '.';
+    for (std::size_t at = 0; at < digits; ++at) text += static_cast<char>('0' + random.below(10));
+    text += endings[random.below(5) == 0 ? random.below(std::size(endings)) : 0];
+    if (random.below(20) == 0) text[random.below(text.size())] = "/:a\0"[random.below(4)];
+    std::int64_t once = 0;
+    std::int64_t again = 0;
+    REQUIRE(reader.read_ns(text, again) == read_rfc3339_ns(text, once));
+    REQUIRE(again == once);
+  }
+}
+
+TEST_CASE("a writer of many times prints each as if it were the only one") {
+  Random random(2);
+  Rfc3339Writer writer;
+  std::int64_t time_ns = std::numeric_limits<std::int64_t>::min();
+  for (int i = 0; i < 10'000; ++i) {
+    std::string out = "x";
+    writer.append_ns(out, time_ns);
+    REQUIRE(out == "x" + printed(time_ns));
+    const bool is_far = random.below(10) == 0;
+    time_ns = is_far ? static_cast<std::int64_t>(random.next())
+                     : static_cast<std::int64_t>(static_cast<std::uint64_t>(time_ns) +
+                                                 random.below(kSecond) - kSecond / 2);
+  }
+  for (const std::int64_t near : {-1, 0, 1, -1'000'000'000, -1'000'000'001, 999'999'999}) {
+    std::string out;
+    writer.append_ns(out, near);
+    CHECK(out == printed(near));
   }
 }
 
