@@ -21,6 +21,11 @@ namespace logsaver = consort::logsaver;
 void check_bulk(std::string_view body, std::size_t records) {
   const logsaver::HttpReading reading = logsaver::read_bulk_answer(body, records);
   CHECK(reading.is_unfinished != reading.why.empty());
+  CHECK((reading.is_unfinished || reading.waiting.empty()));
+  for (std::size_t i = 0; i < reading.waiting.size(); ++i) {
+    CHECK(reading.waiting[i] < records);
+    CHECK((i == 0 || reading.waiting[i - 1] < reading.waiting[i]));
+  }
   std::size_t least = 0;
   for (const auto& [index, reason] : reading.rejected) {
     CHECK(index >= least && index < records);

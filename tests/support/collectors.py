@@ -13,11 +13,11 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 
 from support import logs, servers
+from support.certificates import Authority
 
 
 class FileTarget:
@@ -209,23 +209,6 @@ class Rsyslog(Follower, Rsyslogd):
         self.wait_for(pathlib.Path(f"{ready}.out").exists, "rsyslog following")
 
 
-def make_certificates(directory, name="localhost"):
-    """PEM files (authority, certificate, key) for that name and 127.0.0.1."""
-    def openssl(*words):
-        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    authority, authority_key = directory / "authority.pem", directory / "authority.key"
-    certificate, key = directory / "server.pem", directory / "server.key"
-    request, extensions = directory / "server.csr", directory / "server.ext"
-    extensions.write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-    openssl("req", "-x509", *curve, "-keyout", authority_key, "-out", authority, "-days", 30,
-            "-subj", "/CN=authority")
-    openssl("req", "-new", *curve, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
-    openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key,
-            "-CAcreateserial", "-out", certificate, "-days", 30, "-extfile", extensions)
-    return authority, certificate, key
-
-
 class SyslogReceiver(Rsyslogd):
     """A real one: imtcp with octet counting, with tls=True under TLS (gtls) only.
 
@@ -253,7 +236,9 @@ class SyslogReceiver(Rsyslogd):
         self.authority = None
         self.driver, self.more = "", ""
         if tls:
-            self.authority, certificate, key = make_certificates(self.directory)
+            authority = Authority(self.directory)
+            self.authority = authority.file
+            certificate, key = authority.issue()
             self.driver = ('streamDriver.name="gtls" streamDriver.mode="1" '
                            'streamDriver.authMode="anon"')
             self.more = (f'defaultNetstreamDriver="gtls" '

@@ -231,10 +231,14 @@ class Consort(Process):
     def __init__(self, role, words=(), options=(), wait=True, env=None):
         self.admin = free_port()
         self.name = f"test-{self.admin}"
-        super().__init__([CONSORT, *role, "--admin", f"127.0.0.1:{self.admin}", "--name",
-                          self.name, *words, *options], env=env)
+        super().__init__(self.wrap([CONSORT, *role, "--admin", f"127.0.0.1:{self.admin}", "--name",
+                                    self.name, *words, *options]), env=env)
         if wait:
             self.wait_ready()
+
+    def wrap(self, words):
+        """For what prepares its process."""
+        return words
 
     def wait_ready(self):
         wait_until(lambda: self.get("/readyz")[0] == 200 or not self.running(), "readiness")

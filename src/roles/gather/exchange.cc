@@ -1,23 +1,16 @@
 #include "roles/gather/exchange.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <utility>
 
+#include "base/text.hpp"
 #include "wire/http1_text.hpp"
 
 namespace consort::gather {
 namespace {
 
 constexpr std::size_t kMaxIdBytes = 128;
-
-std::string hex_id(std::uint64_t number) {
-  std::array<char, 16> text{};
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (std::size_t i = 0; i < text.size(); ++i) text[i] = kDigits[(number >> (60 - 4 * i)) & 15];
-  return {text.data(), text.size()};
-}
 
 /// Ids go into headers and log lines of every leaf.
 bool is_usable_id(std::string_view id) {
@@ -84,7 +77,7 @@ void Root::Exchange::make_identity() {
       return;
     }
   }
-  id_ = hex_id(root_.state_.services.random.next());
+  id_ = to_hex(root_.state_.services.random.next());
 }
 
 Task<http::Response> Root::Exchange::run() {

@@ -1,5 +1,6 @@
 #include "roles/logsaver/admin_pages.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "base/json_writer.hpp"
@@ -63,6 +64,11 @@ AdminAnswer files_page(const Saver& saver, std::uint64_t now_ms) {
   json.key("polling").value(saver.follower().tree().is_polling());
   json.key("lost_bytes").value(counters.lost_bytes);
   json.key("spooled_bytes").value(counters.spooled_bytes);
+  const FileSums sums = saver.file_sums();
+  json.key("spool_bytes").value(sums.spool_bytes);
+  json.key("unread_bytes").value(sums.unread_bytes);
+  json.key("adds_up").value(
+      std::ranges::all_of(saver.deliveries(), [](const auto& each) { return each->adds_up(); }));
   json.end_object();
   return json_answer(json);
 }

@@ -1,12 +1,15 @@
 #include "roles/logsaver/config.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <utility>
 
 #include "roles/logsaver/explain.hpp"
+#include "roles/logsaver/sinks/manifest_file.hpp"
 
 namespace consort {
 template <>
@@ -28,25 +31,67 @@ namespace {
 
 constexpr std::uint64_t kLeastRecord = 1024;
 constexpr std::uint64_t kMostRecord = 16ULL << 20;
+constexpr Millis kLongest{3'600'000};
 constexpr std::string_view kStart = "start:";
 
 Result<> check_record(const ByteSize& size) {
   if (size.bytes >= kLeastRecord && size.bytes <= kMostRecord) return {};
   return fail(Errc::invalid, "must be from 1KiB to 16MiB");
 }
+/// What a maker says of its one argument, for the place where it stands.
+template <class Made>
+Result<> verdict_of(Result<Made> made) {
+  return made ? Result<>() : fail(std::move(made.error()));
+}
+Result<> check_regex(const std::string& text) {
+  return verdict_of(Regex::compile(text, {}));
+}
 Result<> check_multiline(const std::string& text) {
-  if (text.starts_with(kStart)) {
-    auto pattern = Regex::compile(std::string_view(text).substr(kStart.size()), {});
-    return pattern ? Result<>() : fail(std::move(pattern.error()));
-  }
+  if (text.starts_with(kStart)) return check_regex(text.substr(kStart.size()));
   if (multiline_kind(text)) return {};
-  return fail(Errc::invalid, in_quotes(text) +
-                                 " is none of java, python, go, ruby, nodejs, dotnet, indent, "
-                                 "start:REGEX");
+  constexpr std::string_view kKinds[] = {"java",   "python", "go",    "ruby",
+                                         "nodejs", "dotnet", "indent"};
+  const std::string_view meant = nearest(text, kKinds);
+  return fail(Errc::invalid,
+              in_quotes(text) +
+                  " is none of java, python, go, ruby, nodejs, dotnet, indent, start:REGEX" +
+                  (meant.empty() ? "" : " (did you mean " + in_quotes(meant) + "?)"));
+}
+Result<> check_glob(const std::string& text) {
+  if (text.empty()) return fail(Errc::invalid, "a file or a glob is missing");
+  return verdict_of(Glob::compile(text));
+}
+Result<> check_redaction(const std::string& text) {
+  return verdict_of(Redaction::make({&text, 1}));
+}
+Result<> check_parse(const std::string& text) {
+  return verdict_of(FieldParser::make(text, ""));
 }
 Result<> check_sink(const std::string& text) {
-  auto url = SinkUrl::parse(text);
-  return url ? Result<>() : fail(std::move(url.error()));
+  return verdict_of(SinkUrl::parse(text));
+}
+Result<> check_state_dir(const std::string& text) {
+  if (!text.empty()) return {};
+  return fail(Errc::invalid, "a directory is missing (or \"none\", with which nothing survives)");
+}
+Result<> check_explain(const std::string& text) {
+  return text.empty() ? fail(Errc::invalid, "a path is missing") : Result<>();
+}
+Result<> check_batch_bytes(const ByteSize& size) {
+  if (size.bytes == 0 || (size.bytes >= 1024 && size.bytes <= 256ULL << 20)) return {};
+  return fail(Errc::invalid, "must be from 1KiB to 256MiB, or 0 for each sink's own");
+}
+Result<> check_batch_time(const Millis& time) {
+  if (time <= kLongest) return {};
+  return fail(Errc::invalid, "must be from 1ms to 1h, or 0 for each sink's own");
+}
+Result<> check_in_flight(const std::uint32_t& count) {
+  if (count <= 64) return {};
+  return fail(Errc::invalid, "must be from 1 to 64, or 0 for each sink's own");
+}
+Result<> check_wait(const Millis& wait) {
+  if (wait >= Millis(1) && wait <= kLongest) return {};
+  return fail(Errc::invalid, "must be from 1ms to 1h");
 }
 Result<> check_percent(const std::uint32_t& percent) {
   if (percent >= 1 && percent <= 100) return {};
@@ -60,17 +105,17 @@ Result<> check_label(const std::string& text) {
 
 using Config = LogsaverConfig;
 constexpr Option kTable[] = {
-    option<&Config::path>(
-        "path", "file or glob to follow: * ? [a-z] {a,b} and ** for any directories; repeatable"),
-    option<&Config::exclude>("exclude",
-                             "glob of files to leave out; one without / is for names; repeatable"),
+    option<&Config::path, check_glob>(
+        "path", "file or glob to follow: * ? [a-z] {a,b} and ** for any directories"),
+    option<&Config::exclude, check_glob>("exclude",
+                                         "glob of files to leave out; one without / is for names"),
     option<&Config::sink, check_sink>(
         "sink",
         "where to save: file:///PATH, s3://BUCKET/PREFIX, http(s)://.., loki+http://.., "
         "es+http://.., otlp+http://.., syslog+tcp://HOST:PORT, syslog+tls://.., stdout:, null:; "
-        "settings of its own behind a ?; repeatable, and each gets everything",
+        "settings of its own behind a ?; of several each gets everything",
         kRequired),
-    option<&Config::state_dir>(
+    option<&Config::state_dir, check_state_dir>(
         "state-dir",
         "what must survive a restart: a directory of its own on a volume that does, or none"),
     option<&Config::from>("from", "of files that are there at the very first start"),
@@ -83,10 +128,10 @@ constexpr Option kTable[] = {
         "send what destinations have refused (STATE/dead) to them again, and exit: 0 when all of "
         "it was taken",
         kFlagOnly),
-    option<&Config::explain>("explain", "say why a path is or is not followed, and exit",
-                             kFlagOnly),
+    option<&Config::explain, check_explain>(
+        "explain", "say why a path is or is not followed, and exit", kFlagOnly),
     option<&Config::format>("format", "what the container runtime puts around each line"),
-    option<&Config::parse>(
+    option<&Config::parse, check_parse>(
         "parse",
         "what the application's lines are: none, json, logfmt or regex:PATTERN with "
         "named groups"),
@@ -94,30 +139,35 @@ constexpr Option kTable[] = {
     option<&Config::multiline, check_multiline>(
         "multiline",
         "join lines of stack traces: java, python, go, ruby, nodejs, dotnet, indent, or "
-        "start:REGEX for lines that begin a record; repeatable"),
+        "start:REGEX for lines that begin a record"),
     option<&Config::multiline_timeout>("multiline-timeout",
                                        "a record that may go on ends after so much silence"),
     option<&Config::record_max, check_record>("record-max", "longer records are cut in parts"),
-    option<&Config::include_lines>("include-lines",
-                                   "keep only records that match this pattern; repeatable"),
-    option<&Config::exclude_lines>("exclude-lines",
-                                   "drop records that match this pattern; repeatable"),
-    option<&Config::redact>("redact",
-                            "hide in records: email, ipv4, creditcard, bearer, aws-key, jwt, or "
-                            "NAME=PATTERN; repeatable"),
-    option<&Config::label, check_label>("label", "NAME=VALUE for every record; repeatable"),
-    option<&Config::kubernetes>(
-        "kubernetes", "label records with namespace, pod and container, as their paths tell"),
+    option<&Config::include_lines, check_regex>("include-lines",
+                                                "keep only records that match this pattern"),
+    option<&Config::exclude_lines, check_regex>("exclude-lines",
+                                                "drop records that match this pattern"),
+    option<&Config::redact, check_redaction>(
+        "redact",
+        "hide in records: email, ipv4, creditcard, bearer, aws-key, jwt, or NAME=PATTERN"),
+    option<&Config::label, check_label>("label", "NAME=VALUE for every record"),
+    option<&Config::kubernetes>("kubernetes",
+                                "label records with namespace, pod and container, where their path "
+                                "is one of Kubernetes' (needs no API server)"),
     option<&Config::host>("host", "what this machine is called in labels; default its host name"),
     option<&Config::invalid_utf8>("invalid-utf8", "bytes that are no text, where only text goes"),
     option<&Config::encode>("encode", "default for sinks that take both"),
     option<&Config::compress>("compress", "default for sinks that can"),
-    option<&Config::batch_bytes>("batch-bytes",
-                                 "a batch is sent at that size; 0 is the sink's own"),
-    option<&Config::batch_time>("batch-time", "or when that old; 0 is the sink's own"),
-    option<&Config::in_flight>("in-flight", "most batches under way per sink; 0 is its own"),
-    option<&Config::retry_base>("retry-base", "first bound of the random wait before a retry"),
-    option<&Config::retry_cap>("retry-cap", "largest bound of the random wait before a retry"),
+    option<&Config::batch_bytes, check_batch_bytes>(
+        "batch-bytes", "a batch is sent at that size; 0 is the sink's own"),
+    option<&Config::batch_time, check_batch_time>("batch-time",
+                                                  "or when that old; 0 is the sink's own"),
+    option<&Config::in_flight, check_in_flight>("in-flight",
+                                                "most batches under way per sink; 0 is its own"),
+    option<&Config::retry_base, check_wait>("retry-base",
+                                            "first bound of the random wait before a retry"),
+    option<&Config::retry_cap, check_wait>("retry-cap",
+                                           "largest bound of that wait, the first one included"),
     option<&Config::scavenger>(
         "scavenger",
         "take only what others leave: idle scheduling of processor and disk, and no reading while "
@@ -132,23 +182,98 @@ constexpr Option kTable[] = {
     option<&Config::rotate_wait>("rotate-wait",
                                  "how long a renamed or deleted file is still read after its last "
                                  "byte"),
-    option<&Config::spool_max>("spool-max",
-                               "most bytes of deleted files that are saved in the state directory"),
+    option<&Config::spool_max>(
+        "spool-max",
+        "most bytes of deleted files that are saved in the state directory; 0 "
+        "for none"),
 };
+
+/// As fluent-bit, filebeat, promtail and Vector have them.
+constexpr ForeignName kForeign[] = {
+    {"paths", "use --path GLOB"},
+    {"include", "use --path GLOB"},
+    {"input", "use --path GLOB"},
+    {"exclude-path", "use --exclude GLOB"},
+    {"exclude-files", "use --exclude GLOB"},
+    {"output", "use --sink URL"},
+    {"db", "use --state-dir DIR"},
+    {"storage.path", "use --state-dir DIR"},
+    {"data-dir", "use --state-dir DIR"},
+    {"positions", "use --state-dir DIR"},
+    {"ephemeral", "use --state-dir none"},
+    {"read-from-head", "use --from start"},
+    {"read-from-tail", "use --from end"},
+    {"read-from", "use --from start|end"},
+    {"tail-files", "use --from end"},
+    {"ignore-older", "use --from end; or --exclude what is old"},
+    {"refresh-interval", "nothing to set: the kernel tells (see --poll)"},
+    {"scan-frequency", "nothing to set: the kernel tells (see --poll)"},
+    {"inotify-watcher", "use --poll auto|always|never"},
+    {"mem-buf-limit", "nothing to set: the files are the queue; --spool-max bounds the disk"},
+    {"storage.type", "nothing to set: the files are the queue; --spool-max bounds the disk"},
+    {"spool-limit", "use --spool-max SIZE"},
+    {"buffer-max-size", "use --record-max SIZE"},
+    {"buffer-chunk-size", "nothing to set; longer lines: --record-max SIZE"},
+    {"max-line-bytes", "use --record-max SIZE"},
+    {"max-bytes", "use --record-max SIZE"},
+    {"skip-long-lines", "nothing to set: longer lines are cut in parts (--record-max)"},
+    {"close-inactive", "use --rotate-wait DURATION; other files need not be closed"},
+    {"flush", "use --batch-time DURATION"},
+    {"flush-interval", "use --batch-time DURATION"},
+    {"batch-age", "use --batch-time DURATION"},
+    {"concurrency", "use --in-flight NUMBER"},
+    {"workers", "use --in-flight NUMBER"},
+    {"retry-limit", "nothing to set: it tries for ever (see --retry-cap)"},
+    {"parser", "use --format for the runtime's frame, --parse for fields"},
+    {"multiline.parser", "use --multiline KIND, and --format for cri and docker"},
+    {"key-include", "use --include-lines PATTERN"},
+    {"grep", "use --include-lines PATTERN, --exclude-lines PATTERN"},
+    {"labels", "use --label NAME=VALUE"},
+    {"tag", "use --label NAME=VALUE"},
+    {"k8s", "it is on (--kubernetes)"},
+    {"dry-run", "use --check-config"},
+};
+
+/// Whether something was said of that option already: what was refused is not missing as well.
+bool is_told(const Problems& problems, std::string_view key) {
+  const std::string in_file = std::string(key) + ": ";
+  std::string in_environment = in_file;
+  for (char& c : in_environment) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return std::ranges::any_of(problems.errors(), [&](const std::string& error) {
+    return error.find(in_file) != error.npos || error.find(in_environment) != error.npos;
+  });
+}
 
 std::string working_directory() {
   std::array<char, 4096> buffer{};
   return ::getcwd(buffer.data(), buffer.size()) == nullptr ? "/" : std::string(buffer.data());
 }
 
+/// A --path without wildcards means that very file, so what it comes to is told.
+void check_fixed_paths(const LogsaverConfig& config, const Selection& selected,
+                       const std::string& here, Problems& problems) {
+  for (const std::string& path : config.path) {
+    if (path.find_first_of("*?[{\\") != path.npos) continue;
+    const std::string absolute = path.starts_with('/') ? path : here + "/" + path;
+    struct stat status{};
+    if (selected.ask(absolute).verdict == Selection::Verdict::own) {
+      problems.error("--path " + path +
+                     ": consort writes it itself (the state directory, or a file sink's)");
+    } else if (::stat(absolute.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+      problems.warn("--path " + path + ": it is a directory; for all files in it write '" + path +
+                    "/*'");
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<BoundTable> LogsaverConfig::tables() {
-  return {{kTable, this}, {kTlsOptions, &tls}};
+  return {{kTable, this, kForeign}, {kTlsOptions, &tls}};
 }
 
 void LogsaverConfig::validate(Problems& problems) {
-  if (path.empty() && !standard_input && !replay) {
+  if (path.empty() && !standard_input && !replay && !is_told(problems, "path")) {
     problems.error("--path is required: a file or a glob to follow (or --stdin)");
   }
   if (standard_input && !path.empty()) {
@@ -159,7 +284,10 @@ void LogsaverConfig::validate(Problems& problems) {
   }
   if (replay && standard_input) problems.error("--replay and --stdin: only one of them");
   if (!problems.ok()) return;
-  if (auto selected = selection(working_directory()); !selected) {
+  const std::string here = working_directory();
+  if (auto selected = selection(here); selected) {
+    check_fixed_paths(*this, *selected, here, problems);
+  } else {
     problems.error(selected.error().message());
   }
   RecordRules rules;
@@ -187,11 +315,14 @@ Result<std::vector<SinkUrl>> LogsaverConfig::sinks() const {
     };
     for (const auto& [name, value] : defaults) {
       if (value.empty()) continue;
-      if (auto set = url->set_default(name, value); !set) return fail(std::move(set.error()));
+      if (auto set = url->set_default(name, value); !set) {
+        return fail(std::move(set.error()).in("--sink " + url->name()));
+      }
     }
     for (const SinkUrl& other : urls) {
       if (other.name() == url->name()) {
-        return fail(Errc::invalid, "--sink " + url->name() + ": is there twice");
+        return fail(Errc::invalid, "--sink: " + in_quotes(url->name()) +
+                                       " is there twice (parameters do not tell sinks apart)");
       }
     }
     urls.push_back(std::move(*url));
@@ -216,6 +347,7 @@ Result<Selection> LogsaverConfig::selection(std::string_view here,
     while (rules.own.back().size() > 1 && rules.own.back().ends_with('/')) {
       rules.own.back().pop_back();
     }
+    rules.own.push_back(rules.own.back() + std::string(kManifestSuffix));
   }
   auto made = Selection::make(std::move(rules), here);
   return made;
@@ -260,9 +392,9 @@ std::vector<std::pair<std::string, std::string>> LogsaverConfig::labels() const 
   return made;
 }
 
-std::string LogsaverConfig::record_settings() const {
+std::string LogsaverConfig::record_settings(std::string_view host_name) const {
   std::string text = Text<LogFormat>::print(format) + "\n" + parse + "\n" + time_key + "\n" +
-                     Text<ByteSize>::print(record_max) + "\n" + host + "\n" +
+                     Text<ByteSize>::print(record_max) + "\n" + std::string(host_name) + "\n" +
                      Text<InvalidUtf8>::print(invalid_utf8) + (kubernetes ? "\nk8s\n" : "\n-\n");
   for (const auto* list : {&multiline, &include_lines, &exclude_lines, &redact, &label}) {
     for (const std::string& each : *list) text.append(each).append("\n");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -75,8 +76,8 @@ class LogsaverConfig final : public RoleConfig {
   /// Fills what records go through.
   Result<> fill(RecordRules& rules) const;
   std::vector<std::pair<std::string, std::string>> labels() const;
-  /// All of it that shapes records, as text.
-  std::string record_settings() const;
+  /// All of it that shapes records, as text; `host_name` is what --host came to.
+  std::string record_settings(std::string_view host_name) const;
 };
 
 }  // namespace consort::logsaver

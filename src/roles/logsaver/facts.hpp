@@ -18,7 +18,8 @@ struct FactRules {
 };
 
 /// Labels: --label's, then host, then namespace, pod, container, and whichever else the path tells.
-/// A name that is given is not told by others.
+/// A name that is given is not told by others. JSON has no "file" where the path's names say all of
+/// it (100 bytes of each line), but how often the container was restarted, if it was.
 TailFacts make_facts(const FactRules& rules, std::uint64_t state_id, const TailRecord& tail);
 
 }  // namespace consort::logsaver

@@ -6,8 +6,8 @@
 #include "async/deadline.hpp"
 #include "async/try.hpp"
 #include "base/content_hash.hpp"
-#include "base/json_writer.hpp"
-#include "manage/clock.hpp"
+#include "base/text.hpp"
+#include "roles/logsaver/deliver/dead_letters.hpp"
 #include "roles/logsaver/sinks/make_sink.hpp"
 #include "wire/compressor.hpp"
 #include "wire/json_scan.hpp"
@@ -22,22 +22,7 @@ constexpr std::uint32_t kDoublingsMax = 20;
 constexpr std::uint64_t kNapMs = 100;
 
 std::string hex_of(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::uint64_t number = content_hash(bytes).low;
-  std::string text(16, '0');
-  for (std::size_t i = text.size(); i-- > 0; number >>= 4) text[i] = kDigits[number & 15];
-  return text;
-}
-
-std::string letter_line(std::int64_t now_ms, std::string_view sink, const Rejection& rejection) {
-  JsonWriter line;
-  line.begin_object();
-  line.key("time").value(to_rfc3339(now_ms));
-  line.key("sink").value(sink);
-  line.key("reason").value(rejection.reason);
-  line.key("record").value(rejection.record);
-  line.end_object();
-  return line.take();
+  return to_hex(content_hash(bytes).low);
 }
 
 Record record_of(std::string_view text) {
@@ -49,29 +34,6 @@ Record record_of(std::string_view text) {
 }
 
 }  // namespace
-
-Result<DeadLetter> read_letter(std::string_view line) {
-  const auto object = check_json(line);
-  if (!object) return fail(Errc::invalid, object.error().text());
-  DeadLetter letter;
-  bool has_sink = false;
-  bool has_record = false;
-  std::string_view name;
-  std::string_view value;
-  for (JsonObjectReader each(*object); each.next(name, value);) {
-    if (json_kind(value) != JsonKind::string) continue;
-    const std::string_view inside = value.substr(1, value.size() - 2);
-    if (json_string_equals(name, "sink")) {
-      letter.sink = unescape_json_string(inside);
-      has_sink = true;
-    } else if (json_string_equals(name, "record")) {
-      letter.record = unescape_json_string(inside);
-      has_record = true;
-    }
-  }
-  if (has_sink && has_record) return letter;
-  return fail(Errc::invalid, "it has no sink or no record");
-}
 
 /// A file of dead letters, and what is kept of it.
 struct Replay::OpenFile {
@@ -274,7 +236,7 @@ Result<> Replay::keep_refused(OpenFile& file, const Target& target, const Outcom
   counts_.refused += refused;
   counts_.taken += target.lines.size() - refused;
   for (const Rejection& rejection : outcome.rejected) {
-    const std::string line = letter_line(world_.wall_ms(), target.sink->name(), rejection);
+    const std::string line = write_letter(world_.wall_ms(), target.sink->name(), rejection);
     if (auto kept = keep(file, line); !kept) return kept;
   }
   return {};

@@ -39,14 +39,6 @@
 
 namespace consort::logsaver {
 
-/// One line of a dead letter file.
-struct DeadLetter {
-  std::string sink;
-  std::string record;
-};
-/// Errc::invalid for a line that is none.
-Result<DeadLetter> read_letter(std::string_view line);
-
 struct ReplayCounts {
   std::uint64_t taken = 0;
   std::uint64_t refused = 0;

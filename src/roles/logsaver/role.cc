@@ -18,6 +18,7 @@
 #include "roles/logsaver/admin_pages.hpp"
 #include "roles/logsaver/config.hpp"
 #include "roles/logsaver/facts.hpp"
+#include "roles/logsaver/heap.hpp"
 #include "roles/logsaver/replay.hpp"
 #include "roles/logsaver/saver.hpp"
 #include "roles/logsaver/scavenger.hpp"
@@ -25,6 +26,7 @@
 #include "roles/logsaver/sinks/stream_sinks.hpp"
 #include "roles/logsaver/standard_input.hpp"
 #include "roles/logsaver/state/journal.hpp"
+#include "roles/logsaver/status.hpp"
 
 namespace consort::logsaver {
 namespace {
@@ -82,7 +84,7 @@ class Logsaver final : public Role {
   Task<> drain(std::uint64_t deadline_ms) override;
   Result<> reload(const RoleConfig&) override { return {}; }
   AdminAnswer ask(const AdminQuestion& question) override;
-  int exit_code() const override { return exit_code_; }
+  int exit_code() const override;
 
  private:
   SinkWorld sink_world();
@@ -92,16 +94,18 @@ class Logsaver final : public Role {
   Task<Result<>> run_replay();
   Result<> open_input();
   TailFacts facts_of(const FactRules& rules, const TailRecord& tail) const;
+  void tell_nothing_is_there();
   void start_scavenger();
   void pause();
-  bool is_done();
+  bool is_done() const;
   void check();
   /// A destination needs a person, whom a `--once` does not wait for.
   bool is_stuck() const {
     return std::ranges::any_of(saver_->deliveries(),
                                [](const auto& each) { return each->is_held(); });
   }
-  void judge_end();
+  bool must_finish() const { return config_.once || config_.standard_input || replay_; }
+  std::uint64_t lost_bytes() const;
 
   const Services services_;
   const LogsaverConfig& config_;
@@ -113,6 +117,8 @@ class Logsaver final : public Role {
   std::optional<Scavenger> scavenger_;
   bool is_paused_ = false;    ///< by the admin interface
   bool is_yielding_ = false;  ///< by scavenger_
+  std::uint64_t yielding_at_ms_ = 0;
+  std::uint64_t yielded_ms_ = 0;  ///< until yielding_at_ms_
   bool is_run_over_ = false;
   std::optional<Selection> selection_;
   RecordRules rules_;
@@ -120,9 +126,10 @@ class Logsaver final : public Role {
   std::optional<DeadLetters> dead_letters_;
   std::vector<char> buffer_;
   std::unique_ptr<Saver> saver_;
+  std::optional<Status> status_;
+  Heap heap_;
   Event idle_;
   Timer check_timer_;
-  int exit_code_ = 0;
 };
 
 Task<Result<>> Logsaver::start() {
@@ -154,10 +161,20 @@ Task<Result<>> Logsaver::start() {
       Follower::World{services_.loop, services_.disk, *journal_, services_.log}, *selection_,
       follow);
   co_await try_(make_deliveries());
-  for (const auto& delivery : saver_->deliveries()) co_await try_(delivery->open());
+  for (const auto& delivery : saver_->deliveries()) {
+    auto opened = co_await delivery->open();
+    if (!opened) {
+      co_return fail(std::move(opened.error()).in("--sink " + delivery->sink().name()));
+    }
+  }
   co_await try_(saver_->start());
-  if (input_) input_->start();
+  if (input_) {
+    input_->start();
+  } else if (saver_->follower().tails().empty()) {
+    tell_nothing_is_there();
+  }
   if (config_.scavenger) start_scavenger();
+  status_.emplace(services_.checks, services_.metrics, *saver_, rules_);
   check();
   co_return Result<>();
 }
@@ -204,7 +221,7 @@ Result<> Logsaver::make_deliveries() {
     if (!sink) return fail(std::move(sink.error()));
     auto index = journal_->add_sink((*sink)->name());
     if (!index) return fail(std::move(index.error()));
-    settings.record_settings = config_.record_settings() + url.body_settings();
+    settings.record_settings = config_.record_settings(host_) + url.body_settings();
     saver_->add(std::make_unique<Delivery>(
         DeliveryWorld{
             .loop = services_.loop,
@@ -245,6 +262,17 @@ Result<> Logsaver::open_input() {
   return {};
 }
 
+/// Where files are still to come that is as it should be, but after a slip it is the first sign.
+void Logsaver::tell_nothing_is_there() {
+  const std::string_view why = "no file is there that a --path names";
+  const std::string_view hint = "--explain PATH says why a file is or is not followed";
+  if (config_.once) {
+    services_.log.warn("follow.nothing", {{"why", why}, {"hint", hint}});
+  } else {
+    services_.log.info("follow.nothing_yet", {{"why", why}, {"hint", hint}});
+  }
+}
+
 void Logsaver::start_scavenger() {
   scavenger_.emplace(
       Scavenger::World{.loop = services_.loop,
@@ -256,6 +284,9 @@ void Logsaver::start_scavenger() {
                        .is_behind = [this] { return !saver_->is_idle(); },
                        .yield =
                            [this](bool is_yielding) {
+                             const std::uint64_t now_ms = services_.loop.now_ms();
+                             if (is_yielding_) yielded_ms_ += now_ms - yielding_at_ms_;
+                             yielding_at_ms_ = now_ms;
                              is_yielding_ = is_yielding;
                              pause();
                            }},
@@ -286,13 +317,11 @@ Task<Result<>> Logsaver::start_replay() {
 
 Task<Result<>> Logsaver::run_replay() {
   Result<> done = co_await replay_->run();
-  const ReplayCounts& counts = replay_->counts();
-  exit_code_ = counts.refused + counts.left > 0 ? kExitFailed : 0;
   is_run_over_ = true;
   co_return done;
 }
 
-bool Logsaver::is_done() {
+bool Logsaver::is_done() const {
   // Before it is settled there may be bytes that the follower has not been told of.
   return (!input_ || input_->is_settled()) && saver_->is_idle();
 }
@@ -314,17 +343,12 @@ Task<Result<>> Logsaver::run() {
     co_await delivery->close(deadline);
   }
   (void)co_await journal_->commit();
-  exit_code_ = 0;
-  judge_end();
   is_run_over_ = true;
   co_return Result<>();
 }
 
 Task<> Logsaver::drain(std::uint64_t deadline_ms) {
   if (scavenger_) scavenger_->stop();
-  // Until it is known better: the deadline drops this task where it waits.
-  const bool would_lose = input_ && !config_.has_state();
-  if (config_.once || input_ || replay_) exit_code_ = would_lose ? kExitLost : kExitFailed;
   if (input_ || replay_) {
     // run() comes to its end with what there is.
     if (input_) input_->stop();
@@ -343,80 +367,58 @@ Task<> Logsaver::drain(std::uint64_t deadline_ms) {
   const Deadline deadline{deadline_ms};
   for (const auto& delivery : saver_->deliveries()) co_await delivery->close(deadline);
   (void)co_await journal_->commit();
-  exit_code_ = 0;
-  judge_end();
 }
 
-/// 74 when something was lost or will be, 1 when a once is not done; else all that was read is
-/// acknowledged, or will be read again after the next start.
-void Logsaver::judge_end() {
+/// 74 when something was lost or will be, 1 when what was to be finished is not; else all that was
+/// read is acknowledged, or will be read again after the next start. Asked when all is over: only
+/// then it is known, for a deadline or a second signal drops drain() where it waits.
+int Logsaver::exit_code() const {
+  if (replay_) {
+    const ReplayCounts& counts = replay_->counts();
+    return is_run_over_ && counts.refused + counts.left == 0 ? 0 : kExitFailed;
+  }
+  if (!status_) return must_finish() ? kExitFailed : 0;  // stopped before it has begun
+  if (lost_bytes() > 0) return kExitLost;
+  if (!must_finish()) return 0;
+  const bool is_input_left = input_ && (input_->has_failed() || !input_->is_settled());
+  const bool has_rejected = std::ranges::any_of(
+      saver_->deliveries(), [](const auto& each) { return each->counters().records_rejected > 0; });
+  return is_run_over_ && is_done() && !is_input_left && !has_rejected ? 0 : kExitFailed;
+}
+
+/// Tells of what is not told elsewhere.
+std::uint64_t Logsaver::lost_bytes() const {
   std::uint64_t lost = saver_->follower().counters().lost_bytes;
-  std::uint64_t rejected = 0;
+  std::uint64_t unsaved = input_ && !config_.has_state() ? input_->unsettled_bytes() : 0;
   for (const auto& delivery : saver_->deliveries()) {
     lost += delivery->counters().lost_bytes;
-    rejected += delivery->counters().records_rejected;
-    if (!config_.has_state() && !delivery->is_settled()) lost += delivery->held_bytes();
+    if (!config_.has_state()) unsaved += delivery->held_bytes();
   }
-  if (input_ && !config_.has_state()) lost += input_->unsettled_bytes();
-  const bool is_input_left = input_ && (input_->has_failed() || !input_->is_settled());
+  if (unsaved > 0) {
+    services_.log.error("end.unsaved", {{"bytes", unsaved},
+                                        {"why",
+                                         "read, and not acknowledged by every sink; with "
+                                         "--state-dir none no later start sends it"}});
+  }
   const std::uint64_t unsafe = saver_->follower().unsafe_bytes();
   if (unsafe > 0) {
     services_.log.error(
         "end.unsafe",
         {{"bytes", unsafe}, {"why", "of deleted files, neither saved nor in the spool"}});
   }
-  if (lost + unsafe > 0) {
-    exit_code_ = kExitLost;
-  } else if ((config_.once || input_) && (!is_done() || is_input_left || rejected > 0)) {
-    exit_code_ = kExitFailed;
-  }
+  return lost + unsaved + unsafe;
 }
 
 void Logsaver::check() {
-  CheckBoard& checks = services_.checks;
-  const auto& tree = saver_->follower().tree();
-  const auto& unreadable = saver_->follower().unreadable();
-  if (!unreadable.empty()) {
-    checks.set(
-        "files", Health::warn,
-        unreadable.begin()->second +
-            (unreadable.size() > 1 ? " (and " + std::to_string(unreadable.size() - 1) + " more)"
-                                   : ""),
-        false);
-  } else {
-    checks.set("files", Health::pass, std::to_string(saver_->follower().tails().size()) + " files",
-               false);
-  }
-  checks.set(
-      "watches", tree.degraded().empty() ? Health::pass : Health::warn,
-      tree.degraded().empty() ? "the kernel tells of changes" : "polling: " + tree.degraded(),
-      false);
-  const std::uint64_t unsafe = saver_->follower().unsafe_bytes();
-  if (unsafe > 0) {
-    checks.set("spool", Health::warn,
-               std::to_string(unsafe) + " bytes of deleted files would not survive a restart",
-               false);
-  } else {
-    checks.remove("spool");
-  }
-  std::string journal_error;
-  for (const auto& delivery : saver_->deliveries()) {
-    const std::string& error = delivery->last_error();
-    if (!delivery->journal_error().empty()) journal_error = delivery->journal_error();
-    checks.set("sink " + delivery->sink().name(), error.empty() ? Health::pass : Health::warn,
-               error.empty() ? "ok" : error, false);
-  }
-  checks.set("state", journal_error.empty() ? Health::pass : Health::warn,
-             journal_error.empty() ? "ok" : journal_error, false);
-  if (scavenger_) checks.set("scavenger", Health::pass, scavenger_->describe(), false);
-  if (input_) {
-    checks.set("stdin", input_->trouble().empty() ? Health::pass : Health::warn,
-               input_->trouble().empty()
-                   ? std::to_string(input_->unsettled_bytes()) + " bytes have not arrived yet"
-                   : input_->trouble(),
-               false);
-  }
-  check_timer_.arm_at(services_.loop.now_ms() + kCheckMs);
+  const std::uint64_t now_ms = services_.loop.now_ms();
+  status_->update(now_ms,
+                  {.scavenger = scavenger_ ? &*scavenger_ : nullptr,
+                   .input = input_.get(),
+                   .throttled_ms = yielded_ms_ + (is_yielding_ ? now_ms - yielding_at_ms_ : 0)});
+  std::uint64_t read_bytes = 0;
+  for (const auto& each : saver_->deliveries()) read_bytes += each->counters().read_bytes;
+  (void)heap_.look(read_bytes);
+  check_timer_.arm_at(now_ms + kCheckMs);
 }
 
 AdminAnswer Logsaver::ask(const AdminQuestion& question) {
@@ -461,6 +463,7 @@ const RoleSpec kLogsaver{
     .make_config = make_config,
     .make = make,
     .pages = kPages,
+    .usr1_page = "/flush",
 };
 
 }  // namespace consort::logsaver

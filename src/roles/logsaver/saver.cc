@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "roles/logsaver/follow/spool_copy.hpp"
+
 namespace consort::logsaver {
 
 Result<> Saver::start() {
@@ -24,6 +26,21 @@ std::uint64_t Saver::read_of(const Tail& tail) const {
   std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
   for (const auto& each : deliveries_) least = std::min(least, each->read_to(tail).offset);
   return least;
+}
+
+FileSums Saver::file_sums() const {
+  FileSums sums;
+  for (const auto& [id, tail] : follower_.tails()) {
+    const std::uint64_t read = read_of(*tail);
+    if (!tail->is_ended && tail->size > read) sums.unread_bytes += tail->size - read;
+    if (tail->spool != nullptr) {
+      sums.spool_bytes += tail->spool->to - tail->spool->from;
+    } else if (tail->is_spool && tail->size > tail->base) {
+      sums.spool_bytes += tail->size - tail->base;
+    }
+  }
+  sums.unsafe_bytes = follower_.unsafe_bytes();
+  return sums;
 }
 
 std::optional<std::uint64_t> Saver::settled_of(const io::FileIdentity& identity) const {

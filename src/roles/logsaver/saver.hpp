@@ -13,6 +13,13 @@
 
 namespace consort::logsaver {
 
+/// Of all followed files, in bytes.
+struct FileSums {
+  std::uint64_t unread_bytes = 0;  ///< by some destination
+  std::uint64_t unsafe_bytes = 0;  ///< of deleted files: neither settled nor in the spool
+  std::uint64_t spool_bytes = 0;
+};
+
 class Saver final : private TailReaders {
  public:
   Saver(const Follower::World& world, const Selection& selection, FollowSettings settings)
@@ -33,6 +40,8 @@ class Saver final : private TailReaders {
   /// Bytes of that tail that not every destination has confirmed.
   std::uint64_t settled_of(const Tail& tail) const { return settled_to(tail); }
   std::uint64_t read_of(const Tail& tail) const;
+  /// Linear in tails.
+  FileSums file_sums() const;
   /// The same, of the file with that identity (its generation aside); what is lost counts as
   /// settled. Nothing when it is not followed. Linear in tails.
   std::optional<std::uint64_t> settled_of(const io::FileIdentity& identity) const;

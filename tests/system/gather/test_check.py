@@ -9,8 +9,9 @@ import pytest
 
 from checking import LEAF_CHECKS, MERGE_CHECKS, check
 from support import leaves, servers
+from support.certificates import Authority
 from support.leaves import answering, by_path
-from support_tls import Authority, TlsLeaf
+from support_tls import TlsLeaf
 
 
 def check_leaf(leaf, *words):

@@ -6,9 +6,10 @@ import pytest
 
 from asking import ask, metric, replicas
 from support import leaves, servers
+from support.certificates import Authority
 from support.leaves import Refusing, answering, in_turn, resetting, saying
 from support.servers import wait_until
-from support_tls import Authority, TlsLeaf
+from support_tls import TlsLeaf
 
 
 @pytest.fixture(scope="module")

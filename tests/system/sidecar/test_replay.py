@@ -61,7 +61,8 @@ def test_what_is_taken_now_is_gone(replaying, sink):
     data = (replaying.directory / "app.log").read_bytes()
     for record in sink.records:
         assert record["file"] == str(replaying.directory / "app.log")
-        assert data[record["offset"]:].startswith(record["message"].encode() + b"\n")
+        offset = int(record["consort.id"].rpartition("-")[2])
+        assert data[offset:].startswith(record["message"].encode() + b"\n")
     assert replaying.letters() == []
     assert replaying.replay(sink.url) == 0
     assert len(sink.lines()) == 100

@@ -19,6 +19,7 @@ void check_all(LogsaverWorld& world, const std::string& written, std::size_t sto
   INFO(world.log_text());
   CHECK(difference(world.saved(store), written) == "");
   CHECK(world.store(store).different_bodies == 0);
+  CHECK(world.store(store).different_places == 0);
 }
 
 TEST_CASE("a file that was renamed, truncated or replaced while nobody ran") {
@@ -171,6 +172,30 @@ TEST_CASE("what was promised and cannot be read again for a while is not given u
   world.run_for(30'000);
   check_all(world, lines("a", 1, 30));
   CHECK(world.lost() == 0);
+}
+
+TEST_CASE("a batch whose first file is gone comes again under the name that it had") {
+  LogsaverWorld world(1, {"/log/a.log*"});
+  world.store().traits.one_file_each = true;
+  world.store().traits.batch_time = Millis{5000};
+  world.store().lost_answers = 1;
+  world.disk.append("/log/a.log", lines("a", 1, 30));
+  world.start();
+  world.run_for(1000);
+  REQUIRE(world.disk.rename("/log/a.log", "/log/a.log.1"));
+  world.disk.append("/log/a.log", lines("a", 31, 40));
+  world.run_for(6000);
+  REQUIRE(world.store().places.size() == 1);
+  CHECK(world.saved() == lines("a", 1, 40));
+  world.kill();
+  world.disk.unlink("/log/a.log.1");
+  world.store().lost_answers = 0;
+  const std::uint64_t arrivals = world.store().arrivals;
+  world.start();
+  world.run_for(6000);
+  CHECK(world.store().arrivals > arrivals);
+  CHECK(world.store().different_places == 0);
+  CHECK(world.lost() == lines("a", 1, 30).size());
 }
 
 TEST_CASE(

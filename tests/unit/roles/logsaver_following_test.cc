@@ -108,6 +108,22 @@ TEST_CASE("copytruncate, when the copy is made in steps that take longer than it
   check_saved(world, lines("a", 1, 3100));
 }
 
+TEST_CASE("copytruncate, when the copy is told of before what it was made of") {
+  LogsaverWorld world(1, {"/log/*.log*"});
+  world.disk.append("/log/a.log", lines("a", 1, 10));
+  world.start();
+  world.run_for(1000);
+  REQUIRE(world.disk.rename("/log/a.log", "/log/a.log.1"));
+  world.disk.append("/log/a.log", lines("a", 11, 20));
+  REQUIRE(world.disk.rename("/log/a.log.1", "/log/a.log.2"));
+  world.disk.copy("/log/a.log", "/log/a.log.1");
+  world.run_for(1000);
+  world.disk.truncate("/log/a.log", 0);
+  world.disk.append("/log/a.log", lines("a", 21, 21));
+  world.run_for(10'000);
+  check_all(world, lines("a", 1, 21));
+}
+
 TEST_CASE("a file that was truncated and has grown past where it was read is read anew") {
   for (const int before : {20, 200, 2000}) {
     CAPTURE(before);
@@ -402,6 +418,27 @@ TEST_CASE("a directory that may not be listed for a while loses nothing and repe
   world.run_for(60'000);
   check_all(world, lines("a", 1, 20) + lines("b", 1, 10));
   CHECK(world.saver().follower().tree().degraded().empty());
+}
+
+TEST_CASE("unread files do not take all descriptors, and are read nevertheless") {
+  LogsaverWorld world;
+  world.follow.open_files_max = 8;
+  world.store().is_down = true;
+  std::string written;
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    written += lines(name, 1, 3);
+    world.disk.append("/log/" + name + ".log", lines(name, 1, 3));
+  }
+  world.start();
+  world.run_for(15'000);
+  const auto& tails = world.saver().follower().tails();
+  CHECK(tails.size() == 300);
+  CHECK(std::ranges::count_if(tails,
+                              [](const auto& each) { return each.second->file != nullptr; }) < 50);
+  world.store().is_down = false;
+  world.run_for(120'000);
+  check_all(world, written);
 }
 
 }  // namespace

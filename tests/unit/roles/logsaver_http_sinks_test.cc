@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,12 +77,11 @@ TEST_CASE("a batch goes out under its name, compressed, with the headers that we
   CHECK(bench.header(0, "content-type") == "application/x-ndjson");
   CHECK(bench.header(0, "x-a") == "b");
   CHECK(bench.header(0, "authorization").empty());
-  CHECK(
-      bench.body(0) ==
-      R"({"file":"/var/log/app.log","host":"web-1","offset":0,"consort.id":"4f2a-17-0","message":"one"})"
-      "\n"
-      R"({"file":"/var/log/app.log","host":"web-1","offset":4,"consort.id":"4f2a-17-4","message":"two"})"
-      "\n");
+  CHECK(bench.body(0) ==
+        R"({"consort.id":"4f2a-17-0","file":"/var/log/app.log","host":"web-1","message":"one"})"
+        "\n"
+        R"({"consort.id":"4f2a-17-4","file":"/var/log/app.log","host":"web-1","message":"two"})"
+        "\n");
 }
 
 TEST_CASE("raw bodies by PUT") {
@@ -193,7 +193,10 @@ TEST_CASE("parts that have arrived are not sent again when one of them must wait
     taken += body;
     return Reply{};
   };
-  CHECK(bench.deliver(*sink, batch).verdict == Verdict::retry);
+  const Outcome outcome = bench.deliver(*sink, batch);
+  CHECK(outcome.verdict == Verdict::retry);
+  CHECK(outcome.is_overload);
+  CHECK(outcome.is_progress);
   CHECK_FALSE(taken.empty());
   CHECK(bench.deliver(*sink, batch).verdict == Verdict::delivered);
   for (const std::string& line : numbered(16)) CHECK(count_of(taken, line) == 1);
@@ -265,9 +268,12 @@ TEST_CASE("the items of a _bulk answer are read one by one") {
   CHECK(reading.is_unfinished);
   CHECK(reading.is_overload);
   CHECK(reading.why == "429 t: busy");
+  CHECK(reading.waiting == std::vector<std::size_t>{1});
   reading = answer({item(500)}, 1);
   CHECK(reading.is_unfinished);
   CHECK_FALSE(reading.is_overload);
+  CHECK(answer({item(429), item(201)}, 3).is_unfinished);
+  CHECK(answer({item(429), item(201)}, 3).waiting.empty());
   CHECK(answer({item(201)}, 2).is_unfinished);
   CHECK(answer({item(201), item(201)}, 1).is_unfinished);
   CHECK(answer({"{}"}, 1).is_unfinished);
@@ -277,25 +283,126 @@ TEST_CASE("the items of a _bulk answer are read one by one") {
   CHECK_FALSE(read_bulk_answer(R"({"took":1,"errors":false,"items":[]})", 9).is_unfinished);
 }
 
+std::string answer_of(const std::vector<std::string>& items) {
+  std::string body = R"({"took":3,"errors":true,"items":[)";
+  for (std::size_t i = 0; i < items.size(); ++i) body += (i > 0 ? "," : "") + items[i];
+  return body + "]}";
+}
+
 TEST_CASE("Elasticsearch: rejections by name, busy items again, 409 is success") {
   SinkBench bench;
   const auto sink = bench.make("es+http://10.0.0.1/logs");
   const Batch batch = SinkBench::batch(*sink, {"one", "two", "three"});
   bench.answer = [&](const auto&) {
-    const bool is_first = bench.asked.size() == 1;
-    return Reply{200, R"({"errors":true,"items":[)" + item(is_first ? 201 : 409) + "," +
-                          item(400, "no") + "," + item(is_first ? 429 : 201) + "]}"};
+    if (bench.asked.size() > 1) return Reply{200, answer_of({item(409)})};
+    return Reply{200, answer_of({item(201), item(400, "no"), item(429)})};
   };
   Outcome outcome = bench.deliver(*sink, batch);
   CHECK(outcome.verdict == Verdict::retry);
   CHECK(outcome.is_overload);
+  CHECK(outcome.is_progress);
+  CHECK(outcome.rejected.empty());
   outcome = bench.deliver(*sink, batch);
   CHECK(outcome.verdict == Verdict::delivered);
   REQUIRE(outcome.rejected.size() == 1);
   CHECK(outcome.rejected[0].reason == "400 t: no");
   CHECK(outcome.rejected[0].record.find(R"("message":"two")") != std::string::npos);
   CHECK(bench.asked[0].target == "/logs/_bulk?filter_path=errors,items.*.status,items.*.error");
-  CHECK(bench.asked[0].body == bench.asked[1].body);
+  // Only what had to wait, and byte for byte as it was.
+  CHECK(bench.body(0).ends_with(bench.body(1)));
+  CHECK(count_of(bench.body(1), "\n") == 2);
+  CHECK(bench.body(1).find(R"("message":"three")") != std::string::npos);
+}
+
+/// Stores what it takes, by its two lines; each item has a share of being told to wait.
+struct BusyStore {
+  explicit BusyStore(SinkBench& bench, double busy) : bench(bench), busy(busy) {
+    bench.answer = [this](const auto&) { return take(this->bench.body(++asked - 1)); };
+  }
+  Reply take(const std::string& body) {
+    if (body.size() > body_bytes_max) return Reply{413};
+    std::vector<std::string> items;
+    for (std::size_t at = 0; at < body.size();) {
+      const std::size_t end = body.find('\n', body.find('\n', at) + 1) + 1;
+      const std::string record = body.substr(at, end - at);
+      at = end;
+      if (bench.world.random.unit() < busy) {
+        items.push_back(item(429, "busy"));
+      } else if (record.find("bad") != record.npos) {
+        items.push_back(item(400, "bad"));
+      } else {
+        items.push_back(item(stored[record]++ == 0 ? 201 : 409));
+      }
+    }
+    return Reply{200, answer_of(items)};
+  }
+  /// Until it is all there; how often it was sent.
+  int deliver(Sink& sink, const Batch& batch, Outcome& outcome) {
+    for (int tries = 1;; ++tries) {
+      outcome = bench.deliver(sink, batch);
+      if (outcome.verdict == Verdict::delivered) return tries;
+      REQUIRE(outcome.verdict == Verdict::retry);
+      REQUIRE(tries < 1000);
+    }
+  }
+
+  SinkBench& bench;
+  double busy;
+  std::size_t body_bytes_max = 1'000'000;
+  std::size_t asked = 0;
+  std::map<std::string, int> stored;
+};
+
+TEST_CASE("Elasticsearch: a large batch arrives though a tenth of its items must always wait") {
+  for (const std::size_t body_bytes_max : {std::size_t{1'000'000}, std::size_t{20'000}}) {
+    CAPTURE(body_bytes_max);
+    SinkBench bench;
+    BusyStore store(bench, 0.1);
+    store.body_bytes_max = body_bytes_max;
+    const auto sink = bench.make("es+http://10.0.0.1/logs");
+    std::vector<std::string> lines = numbered(1000);
+    lines[500] = lines[501] = "bad";
+    Batch batch = SinkBench::batch(*sink, lines);
+    Outcome outcome;
+    const int tries = store.deliver(*sink, batch, outcome);
+    CHECK(tries < (body_bytes_max < 100'000 ? 100 : 10));
+    CHECK(outcome.rejected.size() == 2);
+    CHECK(store.stored.size() == 998);
+    for (const auto& [record, count] : store.stored) CHECK(count == 1);
+    // After a crash nobody knows what has arrived: it knows.
+    const auto again = bench.make("es+http://10.0.0.1/logs");
+    batch.is_replay = true;
+    store.deliver(*again, batch, outcome);
+    CHECK(outcome.rejected.size() == 2);
+    CHECK(store.stored.size() == 998);
+  }
+}
+
+TEST_CASE("Elasticsearch: what fails as a whole while some must wait loses nothing of that") {
+  SinkBench bench;
+  const auto sink = bench.make("es+http://10.0.0.1/logs");
+  const Batch batch = SinkBench::batch(*sink, {"one", "two", "three"});
+  std::vector<Reply> replies = {{200, answer_of({item(429, "busy"), item(201), item(503, "busy")})},
+                                {503, "", {{"Retry-After", "9"}}},
+                                {200, R"({"took":1})"},
+                                {200, answer_of({item(201), item(500, "shard")})},
+                                {200, R"({"errors":false})"}};
+  bench.answer = [&](const auto&) { return replies.at(bench.asked.size() - 1); };
+  const std::vector<bool> progress = {true, false, false, true};
+  for (std::size_t i = 0; i < progress.size(); ++i) {
+    CAPTURE(i);
+    const Outcome outcome = bench.deliver(*sink, batch);
+    CHECK(outcome.verdict == Verdict::retry);
+    CHECK(outcome.is_progress == progress[i]);
+    CHECK(outcome.wait == Millis(i == 1 ? 9000 : 0));
+    CHECK(outcome.is_overload == (i < 2));
+  }
+  CHECK(bench.deliver(*sink, batch).verdict == Verdict::delivered);
+  CHECK(bench.body(1) == bench.body(2));
+  CHECK(bench.body(2) == bench.body(3));
+  CHECK(count_of(bench.body(3), "message") == 2);
+  CHECK(count_of(bench.body(4), R"("message":"three")") == 1);
+  CHECK(count_of(bench.body(4), "message") == 1);
 }
 
 TEST_CASE(

@@ -135,7 +135,7 @@ TEST_CASE("a compacted journal is refused when any bit of it is flipped, or its 
 
 TEST_CASE("a journal of a newer version is refused and left as it is, with the way out") {
   Written written;
-  written.bytes[journal_header().size() - 4] = 2;
+  written.bytes[journal_header().size() - 4] = 3;
   JournalDisk disk;
   disk.put(kJournal, written.bytes);
   Random random(1);
@@ -143,10 +143,23 @@ TEST_CASE("a journal of a newer version is refused and left as it is, with the w
   REQUIRE_FALSE(journal);
   CHECK(journal.error().code() == Errc::invalid);
   CHECK(journal.error().message() ==
-        "/var/lib/consort/journal: is of the newer version 2 (this consort knows 1): run the newer "
+        "/var/lib/consort/journal: is of the newer version 3 (this consort knows 2): run the newer "
         "consort again, or give another --state-dir, with which all files are read from their "
         "beginning");
   CHECK(disk.bytes(kJournal) == written.bytes);
+}
+
+TEST_CASE("a journal of version 1 is read, and is called version 2 from then on") {
+  Written written;
+  const std::string bytes = written.bytes;
+  written.bytes[journal_header().size() - 4] = 1;
+  JournalDisk disk;
+  disk.put(kJournal, written.bytes);
+  Random random(1);
+  auto journal = Journal::open(disk, kState, random);
+  REQUIRE(journal);
+  CHECK((*journal)->ledger() == ledger_of(bytes));
+  CHECK(disk.bytes(kJournal) == bytes);
 }
 
 TEST_CASE("a file of somebody else is not taken for a journal") {

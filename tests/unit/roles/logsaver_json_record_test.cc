@@ -36,20 +36,20 @@ std::string text_of(std::string_view text, InvalidUtf8 invalid = InvalidUtf8::re
 
 TEST_CASE("an object keeps its bytes behind our members") {
   CHECK(written(record_of(R"({"level":"info","n":1.50e3})", 4711)) ==
-        R"({"file":"/a","offset":4711,"level":"info","n":1.50e3})");
-  CHECK(written(record_of(R"({ "a" : 1 })")) == R"({"file":"/a","offset":0,"a" : 1 })");
+        R"({"offset":4711,"file":"/a","level":"info","n":1.50e3})");
+  CHECK(written(record_of(R"({ "a" : 1 })")) == R"({"offset":0,"file":"/a","a" : 1 })");
 }
 
 TEST_CASE("an empty object and no members make no stray comma") {
-  CHECK(written(record_of("{}")) == R"({"file":"/a","offset":0})");
-  CHECK(written(record_of("{ \t}")) == R"({"file":"/a","offset":0})");
+  CHECK(written(record_of("{}")) == R"({"offset":0,"file":"/a"})");
+  CHECK(written(record_of("{ \t}")) == R"({"offset":0,"file":"/a"})");
   CHECK(written(record_of("{}"), {}, "") == R"({"offset":0})");
   CHECK(written(record_of(R"({"a":1})"), {}, "") == R"({"offset":0,"a":1})");
 }
 
 TEST_CASE("an object of several lines becomes one line") {
   CHECK(written(record_of("{\n\"a\":1,\r\n\"b\":2\n}")) ==
-        "{\"file\":\"/a\",\"offset\":0,\"a\":1,  \"b\":2 }");
+        "{\"offset\":0,\"file\":\"/a\",\"a\":1,  \"b\":2 }");
 }
 
 TEST_CASE("text becomes the message, with time, stream and mark in their order") {
@@ -59,17 +59,30 @@ TEST_CASE("text becomes the message, with time, stream and mark in their order")
   record.is_cut = true;
   JsonRecordRules rules;
   rules.has_id = true;
-  CHECK(
-      written(record, rules) ==
-      R"({"file":"/a","offset":7,"consort.id":"4f2a-17-7","time":"2024-05-01T12:04:05.123456789Z",)"
-      R"("stream":"stderr","cut":true,"message":"a \"b\"\n\tc"})");
+  CHECK(written(record, rules) ==
+        R"({"consort.id":"4f2a-17-7","time":"2024-05-01T12:04:05.123456789Z","file":"/a",)"
+        R"("stream":"stderr","cut":true,"message":"a \"b\"\n\tc"})");
+  rules.has_id = false;
+  CHECK(written(record, rules, "") ==
+        R"({"offset":7,"time":"2024-05-01T12:04:05.123456789Z","stream":"stderr","cut":true,)"
+        R"("message":"a \"b\"\n\tc"})");
+}
+
+TEST_CASE("a time that the object has itself is not said twice") {
+  Record record = record_of(R"({"a":1,"time":"10:04"})");
+  record.time_ns = kTime;
+  CHECK(written(record) == R"({"offset":0,"file":"/a","a":1,"time":"10:04"})");
+  Record deeper = record_of(R"({"a":{"time":1}})");
+  deeper.time_ns = kTime;
+  CHECK(written(deeper) ==
+        R"({"offset":0,"time":"2024-05-01T12:04:05.123456789Z","file":"/a","a":{"time":1}})");
 }
 
 TEST_CASE("fields become members instead of the text") {
   Record record = record_of("level=info msg=hi");
   const std::vector<Field> fields = {{"level", "info"}, {"m\"sg", "hi"}};
   record.fields = fields;
-  CHECK(written(record) == R"({"file":"/a","offset":0,"level":"info","m\"sg":"hi"})");
+  CHECK(written(record) == R"({"offset":0,"file":"/a","level":"info","m\"sg":"hi"})");
 }
 
 TEST_CASE("with unique names ours give way to theirs") {
@@ -80,7 +93,7 @@ TEST_CASE("with unique names ours give way to theirs") {
   record.time_ns = kTime;
   CHECK(written(record, rules, R"("file":"/a","host":"h")") ==
         R"({"host":"h","offset":"x","\u0040timestamp":1,"file":null,"b":2})");
-  CHECK(written(record_of(R"({"b":2})"), rules) == R"({"file":"/a","offset":0,"b":2})");
+  CHECK(written(record_of(R"({"b":2})"), rules) == R"({"offset":0,"file":"/a","b":2})");
   CHECK(written(record_of("x"), rules, R"("message":"label")") == R"({"offset":0,"message":"x"})");
 }
 

@@ -84,6 +84,46 @@ TEST_CASE("a batch that is acknowledged early settles with those before it") {
   CHECK(all.sink().promised.empty());
 }
 
+TEST_CASE("the chain of manifests is that of the last batch of the unbroken run") {
+  const auto hash = [](std::uint8_t byte) {
+    ManifestHash made{};
+    made.fill(byte);
+    return made;
+  };
+  Following all;
+  for (BatchNumber number = 1; number <= 4; ++number) {
+    REQUIRE(all.plan(0, intent(number, {extent(1, 10 * number - 10, 10 * number)})));
+  }
+  CHECK(all.sink().chain == ManifestHash{});
+  REQUIRE(all.acknowledge(0, 3, hash(3)));
+  REQUIRE(all.acknowledge(0, 2, hash(2)));
+  CHECK(all.sink().chain == ManifestHash{});
+  CHECK(all.sink().manifests.size() == 2);
+  // A restart, compacted or not, knows them.
+  CHECK(replay(all.entries) == all.ledger);
+  CHECK(replay(all.ledger.snapshot()) == all.ledger);
+  REQUIRE(all.acknowledge(0, 1, hash(1)));
+  CHECK(all.sink().chain == hash(3));
+  CHECK(all.sink().manifests.empty());
+  // What was given up without a manifest leaves the chain as it is.
+  REQUIRE(all.acknowledge(0, 4));
+  CHECK(all.sink().chain == hash(3));
+  CHECK(replay(all.ledger.snapshot()) == all.ledger);
+}
+
+TEST_CASE("a manifest without a hash is refused, and so is a chain behind open batches") {
+  Following all;
+  REQUIRE(all.plan(0, intent(1, {extent(1, 0, 10)})));
+  CHECK_FALSE(refusal(all.ledger, {entry::Manifested{0, 1, {}}}).empty());
+  ManifestHash hash{};
+  hash[31] = 1;
+  CHECK(refusal(all.ledger, {entry::Manifested{0, 2, hash}}) ==
+        "an acknowledgement that nothing waits for: batch 2");
+  CHECK_FALSE(refusal(all.ledger, {entry::ChainKept{0, hash}}).empty());
+  REQUIRE(all.acknowledge(0, 1, hash));
+  CHECK_FALSE(refusal(all.ledger, {entry::ChainKept{0, {}}}).empty());
+}
+
 TEST_CASE("a tail that is in a batch twice settles at the end of its last piece") {
   Following all;
   REQUIRE(all.plan(0, intent(1, {extent(1, 0, 5), extent(2, 0, 3), extent(1, 5, 9)})));
@@ -296,7 +336,7 @@ TEST_CASE("numbers that are too long, too large or have a second form are refuse
   CHECK(decode("\x07\xff\xff\xff\xff\x0f\x01"));
   CHECK_FALSE(decode("\x07\xff\xff\xff\xff\x1f\x01"));
   CHECK_FALSE(decode(std::string("\0", 1)));
-  CHECK(decode("\x0c").error().text() == "an entry of the unknown kind 12");
+  CHECK(decode("\x0e").error().text() == "an entry of the unknown kind 14");
   // A list that is longer than the bytes behind it could be takes no memory.
   const std::string head = std::string("\x06\x00\x01", 3) + std::string(8, '\0') + '\0';
   CHECK_FALSE(decode(head + std::string(8, '\0') + "\xa0\x8d\x06" + std::string(100, '\0')));

@@ -79,6 +79,8 @@ class Life {
       const std::string saved = store->text();
       CHECK(difference(saved, written) == "");
       CHECK(store->different_bodies == 0);
+      CHECK(store->different_places == 0);
+      CHECK(store->equal_times == 0);
       check_order(saved);
     }
     CHECK(world_.saver().is_settled());

@@ -91,6 +91,28 @@ TEST_CASE("files, addresses and buckets") {
   CHECK(s3.name() == "s3://bucket/a/b/?endpoint=http://h:1");
 }
 
+TEST_CASE("keys for S3 are in files, an id and its secret, and never in the URL") {
+  const SinkUrl url =
+      url_of("s3://b?access_key_file=/run/id&secret_key_file=/run/key&session_token_file=/run/t");
+  CHECK(url.settings().access_key_file == "/run/id");
+  CHECK(url.settings().secret_key_file == "/run/key");
+  CHECK(url.settings().session_token_file == "/run/t");
+  for (const char* half : {"access_key_file=/run/id", "secret_key_file=/run/key"}) {
+    CHECK(error_of(std::string("s3://b?") + half) ==
+          "s3://b: access_key_file and secret_key_file belong together");
+  }
+  CHECK(error_of("s3://b?session_token_file=/run/t") ==
+        "s3://b: session_token_file goes with access_key_file and secret_key_file");
+  for (const char* name : {"access_key", "secret_key", "secret_access_key", "session_token"}) {
+    const std::string error = error_of(std::string("s3://b?") + name + "=hush");
+    CHECK(error.find("use access_key_file=FILE and secret_key_file=FILE") != error.npos);
+    CHECK(error.find("hush") == error.npos);
+  }
+  const std::string error = error_of("s3://b?endpoint=http://me:hush@store:9000");
+  CHECK(error.starts_with("s3://b: endpoint: a URL is no place for credentials"));
+  CHECK(error.find("hush") == error.npos);
+}
+
 TEST_CASE("what is wrong is named, with the nearest that would be right") {
   CHECK(error_of("htp://h") == "\"htp\" is no kind of sink (did you mean \"http\"?)");
   CHECK(error_of("nonsense").starts_with("\"nonsense\" is no kind of sink (there are file, "));

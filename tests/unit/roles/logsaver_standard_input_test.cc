@@ -257,36 +257,33 @@ TEST_CASE("on a full disk the room of what has arrived is given back") {
   CHECK(bench.input->trouble().empty());
 }
 
-TEST_CASE("a directory that cannot be used is told at once") {
+/// Nothing comes in.
+struct Idle {
+  explicit Idle(const std::string& directory)
+      : input({.loop = world.loop,
+               .disk = world.disk,
+               .log = log,
+               .read = [](std::span<char>) { return std::optional<std::size_t>(0); },
+               .settled_to = [](const auto&) { return std::nullopt; }},
+              directory, kLimits) {}
   sim::World world;
-  world.disk.append("/state", "a file");
   Logger log{{.write = [](void*, std::string_view) {},
               .wall_ms = [](void*) { return std::int64_t{0}; },
               .context = nullptr},
              {}};
-  StandardInput input({.loop = world.loop,
-                       .disk = world.disk,
-                       .log = log,
-                       .read = [](std::span<char>) { return std::optional<std::size_t>(0); },
-                       .settled_to = [](const auto&) { return std::nullopt; }},
-                      "/state/stdin", kLimits);
-  CHECK_FALSE(input.open());
+  StandardInput input;
+};
+
+TEST_CASE("a directory that cannot be used is told at once") {
+  Idle idle("/state/stdin");
+  idle.world.disk.append("/state", "a file");
+  CHECK_FALSE(idle.input.open());
 }
 
 TEST_CASE("the glob means the files, whatever the directory is called") {
-  sim::World world;
-  Logger log{{.write = [](void*, std::string_view) {},
-              .wall_ms = [](void*) { return std::int64_t{0}; },
-              .context = nullptr},
-             {}};
-  StandardInput input({.loop = world.loop,
-                       .disk = world.disk,
-                       .log = log,
-                       .read = [](std::span<char>) { return std::optional<std::size_t>(0); },
-                       .settled_to = [](const auto&) { return std::nullopt; }},
-                      "/st[a]te{,*}", kLimits);
-  REQUIRE(input.open());
-  const auto glob = Glob::compile(input.glob());
+  Idle idle("/st[a]te{,*}");
+  REQUIRE(idle.input.open());
+  const auto glob = Glob::compile(idle.input.glob());
   REQUIRE(glob);
   CHECK(glob->matches("/st[a]te{,*}/stdin"));
   CHECK(glob->matches("/st[a]te{,*}/stdin.000001"));

@@ -96,7 +96,9 @@ Result<> change(const Ledger& ledger, Target& target, Random& random) {
   for (const auto& [number, intent] : sink.open) {
     if (!sink.acknowledged.contains(number)) waiting.push_back(number);
   }
-  return target.acknowledge(index, any_of(waiting, random));
+  ManifestHash manifest{};
+  if (random.below(2) == 0) manifest.fill(static_cast<std::uint8_t>(1 + random.below(255)));
+  return target.acknowledge(index, any_of(waiting, random), manifest);
 }
 
 /// A ledger and the entries that made it.
@@ -113,8 +115,8 @@ struct Recorder {
     return add(ledger.skip_to(sink, tail, progress));
   }
   Result<> plan(SinkIndex sink, Intent intent) { return add(ledger.plan(sink, std::move(intent))); }
-  Result<> acknowledge(SinkIndex sink, BatchNumber number) {
-    return add(ledger.acknowledge(sink, number));
+  Result<> acknowledge(SinkIndex sink, BatchNumber number, const ManifestHash& manifest = {}) {
+    return add(ledger.acknowledge(sink, number, manifest));
   }
   Result<> add(Result<std::string> entry) {
     if (!entry) return fail(std::move(entry.error()));

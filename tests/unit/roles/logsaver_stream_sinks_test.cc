@@ -171,6 +171,18 @@ TEST_CASE("nobody there, and nobody of that name") {
   CHECK(bench.deliver(*sink, batch).verdict == Verdict::retry);
 }
 
+TEST_CASE("of a name's addresses one that does not answer leaves time for the next") {
+  SyslogBench bench;
+  sim::SimServer& silent = bench.world.network.serve("10.0.0.3:514");
+  silent.hang_next(1);
+  bench.world.dns.set("logs.local", {{.ip = "10.0.0.3"}, {.ip = "10.0.0.2"}});
+  const auto sink = bench.make("syslog+tcp://logs.local?timeout=12s");
+  const Batch batch = SinkBench::batch(*sink, {"one"});
+  REQUIRE(bench.deliver(*sink, batch).verdict == Verdict::delivered);
+  CHECK(silent.attempts() == 1);
+  CHECK(bench.receiver.last().take() == batch.body);
+}
+
 TEST_CASE("confirm=close waits until the receiver has read all") {
   SyslogBench bench;
   const auto sink = bench.make("syslog+tcp://10.0.0.2?confirm=close&timeout=2s");

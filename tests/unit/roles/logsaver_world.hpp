@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,13 +55,18 @@ struct FakeStore {
   double failures = 0;      ///< how many tries in one come to nothing
   double lost_answers = 0;  ///< it has the batch, and its answer does not arrive
   Outcome down = Outcome::again("it is down");
+  std::function<void(const Batch&)> seen;  ///< is told of each that arrives, if anybody
 
   std::map<BatchNumber, std::string> objects;
   std::map<std::string, std::string> bodies;  ///< by id: must be the same every time
+  std::map<std::string, std::string> places;  ///< the same: what objects' names are made of
   std::string content;                        ///< of the file
   std::uint64_t deliveries = 0;
   std::uint64_t arrivals = 0;
   std::uint64_t different_bodies = 0;
+  std::uint64_t different_places = 0;
+  std::map<std::int64_t, std::string> times;  ///< created_ms, and the id of the batch that had it
+  std::uint64_t equal_times = 0;
 
   /// In the order of the batches.
   std::string text() const {
@@ -78,6 +84,14 @@ struct FakeStore {
 
   void take(const Batch& batch) {
     ++arrivals;
+    if (seen) seen(batch);
+    const std::string place = batch.file + " " + std::to_string(batch.first_tail) + " " +
+                              std::to_string(batch.first_offset);
+    const bool is_same_place = places.try_emplace(batch.id, place).first->second == place;
+    if (traits.one_file_each && !is_same_place) ++different_places;
+    const bool is_own_time =
+        times.try_emplace(batch.created_ms, batch.id).first->second == batch.id;
+    if (!traits.one_file_each && !is_own_time) ++equal_times;
     auto [known, is_new] = bodies.try_emplace(batch.id, batch.body);
     if (!is_new && known->second != batch.body) {
       if (!batch.has_same_settings) return;  // what it has is more: a real one would look
@@ -106,9 +120,7 @@ class FakeSink final : public Sink {
     ++store_.deliveries;
     co_await sleep_until(loop_.timers(), loop_.now_ms() + store_.before_ms);
     if (process_.is_dead) co_return Outcome::again("nobody is there");
-    if (store_.is_down) {
-      co_return Outcome{store_.down.verdict, store_.down.why, store_.down.wait, false, {}};
-    }
+    if (store_.is_down) co_return store_.down;
     if (random_.unit() < store_.failures) {
       co_return Outcome::again("failed", Millis{0}, random_.below(2) == 0);
     }

@@ -17,6 +17,9 @@ constexpr std::uint64_t kQuietMs = 30'000;
 /// So many open batches may be looked at after each turn.
 constexpr std::size_t kGroupsFew = 16;
 constexpr std::size_t kLeastRead = 4 * 1024;
+constexpr std::uint32_t kTurnsInLineMax = 64;
+/// So far a batch's time may run ahead of the clock; more, and the clock was set back.
+constexpr std::int64_t kAheadMaxMs = 1'000;
 /// What an encoding makes of a log's bytes, before it is known.
 constexpr double kUsualGrowth = 2.5;
 
@@ -24,6 +27,8 @@ std::uint64_t hash_of(const Sink& sink, const DeliverySettings& settings) {
   std::string text = settings.record_settings;
   text.append("\n").append(sink.name()).append("\n");
   text += compressor_version(sink.traits().coding);
+  // What was promised without manifests may be there without one.
+  if (sink.traits().manifest_bytes_max > 0) text += "\nmanifest 1";
   return content_hash(text).low;
 }
 
@@ -42,6 +47,7 @@ Delivery::Delivery(const DeliveryWorld& world, DeliverySettings settings, Record
   const SinkLedger& ledger = world_.journal.ledger().sinks()[index_];
   for (const auto& [number, intent] : ledger.open) {
     if (!ledger.acknowledged.contains(number)) replays_.push_back(number);
+    created_ms_min_ = std::max(created_ms_min_, intent.created_ms + 1);
   }
 }
 
@@ -137,7 +143,12 @@ std::uint64_t Delivery::oldest_ms() const {
 void Delivery::make_ready(TailId id, Cursor& cursor) {
   if (cursor.is_ready) return;
   cursor.is_ready = true;
-  ready_.push_back(id);
+  // The parts of a long line shall be next to each other, unless it never ends.
+  if (cursor.turns_in_line > 0 && cursor.turns_in_line <= kTurnsInLineMax) {
+    ready_.push_front(id);
+  } else {
+    ready_.push_back(id);
+  }
   is_blocked_ = false;
 }
 
@@ -202,8 +213,7 @@ void Delivery::arm() {
   if (may_read && !ready_.empty() && (!is_blocked_ || has_place())) at_ms = now_ms;
   if (!later_.empty()) at_ms = std::min(at_ms, later_.begin()->first);
   if (has_place()) {
-    const auto wait_ms = static_cast<std::uint64_t>(sink_->traits().batch_time.count());
-    for (const auto& [name, group] : open_) at_ms = std::min(at_ms, group.since_ms + wait_ms);
+    for (const auto& [name, group] : open_) at_ms = std::min(at_ms, due_ms(group));
   } else if (journal_retry_ms_ > now_ms) {
     at_ms = std::min(at_ms, journal_retry_ms_);
   }
@@ -221,7 +231,7 @@ Delivery::Turn Delivery::turn(Tail& tail, Cursor& cursor) {
   const std::string name = sink_->traits().one_file_each ? tail.record.origin : std::string();
   Group& group = open_[name];
   if (is_full(group) && !close(group)) return Turn::blocked;
-  if (group.batch == nullptr) group.batch = new_batch(world_.wall_ms());
+  if (group.batch == nullptr) group.batch = new_batch(next_created_ms());
   // The tail may be gone afterwards.
   const Turn what = read_some(tail, cursor, group, Join::untried);
   if (group.batch != nullptr && group.batch->is_empty()) open_.erase(name);
@@ -316,6 +326,7 @@ Delivery::Turn Delivery::read_some(Tail& tail, Cursor& cursor, Group& group, Joi
   std::vector<Extent> extents = batch.end_turn(is_flush);
   const bool has_progress = !extents.empty();
   if (has_progress) {
+    cursor.turns_in_line = batch.is_within_line() ? cursor.turns_in_line + 1 : 0;
     extents.back().check = check_before(extents.back().end);
     cursor.at = {extents.back().end, extents.back().check};
     take(group, std::move(extents), is_flush);
@@ -382,19 +393,32 @@ void Delivery::take(Group& group, std::vector<Extent> extents, bool is_flush) {
     group.since_ms = world_.loop.now_ms();
     group.first_tail = extents.front().tail;
     group.first_offset = extents.front().start;
+    group.tails.clear();
     if (auto found = cursors_.find(group.first_tail); found != cursors_.end()) {
       group.file = found->second.facts.file;
     }
   }
-  for (const Extent& extent : extents) counters_.read_bytes += extent.end - extent.start;
+  for (const Extent& extent : extents) {
+    counters_.read_bytes += extent.end - extent.start;
+    if (has_manifests()) group.tails.insert(extent.tail);
+  }
   group.batch->keep(std::move(extents), is_flush);
+}
+
+/// No two batches of one file have the same: by their times destinations tell equal records apart
+/// (loki_encoding.hpp), and a file of thousands of lines is more than one batch within a
+/// millisecond. With a batch for each file the files tell them apart.
+std::int64_t Delivery::next_created_ms() const {
+  const std::int64_t now_ms = world_.wall_ms();
+  const bool is_near = created_ms_min_ - now_ms < kAheadMaxMs;
+  return is_near ? std::max(now_ms, created_ms_min_) : now_ms;
 }
 
 std::unique_ptr<OpenBatch> Delivery::new_batch(std::int64_t created_ms) {
   BatchHead head;
   head.created_ms = created_ms;
   return std::make_unique<OpenBatch>(rules_, *compressor_, sink_->traits().coding,
-                                     sink_->make_encoding(), head);
+                                     sink_->make_encoding(), head, spare_);
 }
 
 /// Leaves out what lies before that offset, for good.
@@ -408,7 +432,7 @@ bool Delivery::skip(Tail& tail, Cursor& cursor, std::uint64_t offset) {
   auto skipped = follower_->remember_head(tail);
   if (skipped) skipped = world_.journal.skip_to(index_, tail.record.id, progress);
   if (!skipped) {
-    journal_error_ = skipped.error().message();
+    state_is_unwritable(skipped.error());
     return false;
   }
   cursor.at = progress;
@@ -425,7 +449,8 @@ bool Delivery::is_final(const Tail& tail) const {
 std::size_t Delivery::room_in(const OpenBatch& batch) const {
   const std::uint64_t most = sink_->traits().batch_bytes.bytes;
   const std::uint64_t room = most - std::min(batch.plain_bytes(), most);
-  const double growth = batch.log_bytes() == 0 ? kUsualGrowth
+  const double usual = batch.is_plain() ? 1.0 : kUsualGrowth;
+  const double growth = batch.log_bytes() == 0 ? usual
                                                : static_cast<double>(batch.plain_bytes()) /
                                                      static_cast<double>(batch.log_bytes());
   const auto bytes = static_cast<std::size_t>(static_cast<double>(room) / std::max(growth, 1.0));
@@ -435,7 +460,8 @@ std::size_t Delivery::room_in(const OpenBatch& batch) const {
 bool Delivery::is_full(const Group& group) const {
   // Nearly: the last record shall not make it more than it may be.
   const std::uint64_t most = sink_->traits().batch_bytes.bytes;
-  return group.batch != nullptr && group.batch->plain_bytes() >= most - most / 8;
+  return group.batch != nullptr &&
+         (group.batch->plain_bytes() >= most - most / 8 || has_all_that_fits(group));
 }
 
 }  // namespace consort::logsaver

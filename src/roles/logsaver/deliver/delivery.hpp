@@ -138,6 +138,7 @@ class Delivery {
     bool has_open = false;              ///< a record at the end of what was read waits for more
     bool is_behind = false;             ///< there may be bytes that no turn has looked at
     bool has_waiting = false;           ///< the tail behind it waits for its end
+    std::uint32_t turns_in_line = 0;    ///< that ended within a line longer than records may be
     std::uint64_t seen_to = 0;          ///< how far the last turn looked
     std::uint64_t silent_since_ms = 0;  ///< since when there was no more behind what is open
     TailFacts facts;
@@ -148,6 +149,7 @@ class Delivery {
     std::string file;
     std::uint64_t first_offset = 0;
     TailId first_tail = 0;
+    std::set<TailId> tails{};  ///< where manifests are made, which name them
   };
   struct Flight {
     Batch batch;
@@ -156,6 +158,7 @@ class Delivery {
     std::uint64_t filtered = 0;
     std::uint64_t since_ms = 0;
     bool is_settled = false;
+    ManifestHash manifest{};
   };
   static constexpr std::size_t kAll = std::size_t{1} << 40;
   enum class Turn : std::uint8_t { done, more, blocked };
@@ -177,6 +180,7 @@ class Delivery {
   Reading read(Tail& tail, const Progress& at, std::size_t wanted = kAll);
   std::size_t room_in(const OpenBatch& batch) const;
   ContentCheck check_before(std::uint64_t end) const;
+  std::int64_t next_created_ms() const;
   std::unique_ptr<OpenBatch> new_batch(std::int64_t created_ms);
   bool skip(Tail& tail, Cursor& cursor, std::uint64_t offset);
   bool is_final(const Tail& tail) const;
@@ -190,6 +194,7 @@ class Delivery {
   void launch(std::unique_ptr<Flight> flight);
   Task<> fly(Flight& flight);
   Task<Outcome> deliver(Flight& flight);
+  void state_is_unwritable(const Error& error);
   SleepUntil nap(std::uint64_t ms);
   void landed(BatchNumber number);
   void adapt(const Outcome& outcome);
@@ -204,6 +209,16 @@ class Delivery {
   ReadState feed_again(OpenBatch& batch, const Intent& intent, std::size_t& at);
   std::string id_of(BatchNumber number) const;
 
+  // delivery_manifest.cc: what proves that nothing is missing
+  bool has_manifests() const { return sink_->traits().manifest_bytes_max > 0; }
+  bool is_hollow(const Group& group) const;
+  std::uint64_t due_ms(const Group& group) const;
+  bool has_all_that_fits(const Group& group) const;
+  void add_manifest(Flight& flight);
+  void correct_manifest(Flight& flight, const Outcome& outcome) const;
+  ManifestHash chain_before(BatchNumber number) const;
+  bool is_chain_unsure() const;
+
   const DeliveryWorld world_;
   const DeliverySettings settings_;
   RecordRules& rules_;
@@ -211,6 +226,7 @@ class Delivery {
   const SinkIndex index_;
   const std::uint64_t settings_hash_;
   std::unique_ptr<Compressor> compressor_;
+  std::string spare_;  ///< for the next batch's plain bytes; empty, but with memory
   Follower* follower_ = nullptr;
   std::map<TailId, Cursor> cursors_;
   std::deque<TailId> ready_;
@@ -222,6 +238,7 @@ class Delivery {
   DeliveryCounters counters_;
   double places_ = 1;
   std::uint64_t journal_retry_ms_ = 0;  ///< no batch is promised before
+  std::int64_t created_ms_min_ = 0;     ///< of the next batch
   std::string last_error_;
   std::string journal_error_;
   std::string_view window_;         ///< what the last read gave, with the bytes before it

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/text.hpp"
 #include "roles/logsaver/deliver/delivery.hpp"
 
 namespace consort::logsaver {
@@ -15,29 +16,23 @@ constexpr double kFewer = 0.5;
 constexpr std::uint32_t kDoublingsMax = 20;
 /// So often, a second apart, what cannot be read again is tried before it counts as lost.
 constexpr std::uint32_t kReplayTriesMax = 300;
-
-std::string hex(std::uint64_t number) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text(16, '0');
-  for (std::size_t i = text.size(); i-- > 0; number >>= 4) text[i] = kDigits[number & 15];
-  return text;
-}
+/// A record without a time gets the batch's, and a nanosecond for each record before it.
+constexpr std::uint64_t kRecordsPerMs = 1'000'000;
 
 }  // namespace
 
 bool Delivery::has_place() const {
   return in_flight_.size() < places() && replays_.empty() &&
-         world_.loop.now_ms() >= journal_retry_ms_;
+         world_.loop.now_ms() >= journal_retry_ms_ && !is_chain_unsure();
 }
 
 void Delivery::close_due() {
   const std::uint64_t now_ms = world_.loop.now_ms();
-  const auto wait_ms = static_cast<std::uint64_t>(sink_->traits().batch_time.count());
   const bool is_all = is_stopped_ || (is_flushing_ && ready_.empty());
   std::size_t memory = 0;
   for (auto each = open_.begin(); each != open_.end() && has_place();) {
     Group& group = each->second;
-    const bool is_due = is_all || is_full(group) || now_ms >= group.since_ms + wait_ms;
+    const bool is_due = is_all || is_full(group) || now_ms >= due_ms(group);
     if (group.batch != nullptr && !group.batch->is_empty() && is_due && close(group)) {
       each = open_.erase(each);
       continue;
@@ -61,6 +56,8 @@ bool Delivery::close(Group& group) {
   Batch& batch = flight->batch;
   batch.number = world_.journal.ledger().sinks()[index_].next_number;
   batch.created_ms = open.head().created_ms;
+  const auto spread_ms = static_cast<std::int64_t>(open.records() / kRecordsPerMs);
+  created_ms_min_ = std::max(created_ms_min_, batch.created_ms + spread_ms + 1);
   batch.id = id_of(batch.number);
   batch.file = group.file;
   batch.first_offset = group.first_offset;
@@ -68,11 +65,7 @@ bool Delivery::close(Group& group) {
   // Where the batch will go is only sure while none is under way before it.
   if (sink_->traits().in_flight_max == 1) batch.position = sink_->position_for(batch);
   if (auto promised = promise(batch, open.extents()); !promised) {
-    const std::string why = promised.error().message();
-    if (journal_error_.empty()) {
-      world_.log.error("state.unwritable", {{"sink", sink_->name()}, {"why", why}});
-    }
-    journal_error_ = why;
+    state_is_unwritable(promised.error());
     journal_retry_ms_ = world_.loop.now_ms() + kRetryJournalMs;
     return false;
   }
@@ -82,6 +75,7 @@ bool Delivery::close(Group& group) {
   flight->filtered = open.filtered();
   flight->since_ms = group.since_ms;
   open.finish(batch);
+  add_manifest(*flight);
   group.batch.reset();
   launch(std::move(flight));
   return true;
@@ -103,7 +97,7 @@ Result<> Delivery::promise(const Batch& batch, const std::vector<Extent>& extent
 }
 
 std::string Delivery::id_of(BatchNumber number) const {
-  return hex(world_.journal.ledger().state_id()) + "-" + std::to_string(index_) + "-" +
+  return to_hex(world_.journal.ledger().state_id()) + "-" + std::to_string(index_) + "-" +
          std::to_string(number);
 }
 
@@ -111,6 +105,15 @@ void Delivery::launch(std::unique_ptr<Flight> flight) {
   Flight& started = *flight;
   in_flight_.emplace(started.batch.number, std::move(flight));
   scope_.spawn(fly(started));
+}
+
+/// Told once, until it can be written again.
+void Delivery::state_is_unwritable(const Error& error) {
+  std::string why = error.message();
+  if (journal_error_.empty()) {
+    world_.log.error("state.unwritable", {{"sink", sink_->name()}, {"why", why}});
+  }
+  journal_error_ = std::move(why);
 }
 
 SleepUntil Delivery::nap(std::uint64_t ms) {
@@ -121,20 +124,22 @@ Task<> Delivery::fly(Flight& flight) {
   for (;;) {
     auto committed = co_await world_.journal.commit();
     if (committed) break;
-    journal_error_ = committed.error().message();
+    state_is_unwritable(committed.error());
     co_await nap(kRetryJournalMs);
   }
   journal_error_.clear();
   Outcome outcome;
-  // What every filter dropped leaves nothing to send.
-  if (flight.batch.records > 0) outcome = co_await deliver(flight);
+  // What every filter dropped leaves nothing to send but the proof that it is all.
+  const bool is_sent = flight.batch.records > 0 || !flight.batch.manifest.empty();
+  if (is_sent) outcome = co_await deliver(flight);
+  correct_manifest(flight, outcome);
   const std::size_t rejected = outcome.rejected.size();
   for (;;) {
     auto kept = world_.dead_letters.add(index_, sink_->name(), world_.wall_ms(), outcome.rejected);
-    if (kept) kept = world_.journal.acknowledge(index_, flight.batch.number);
+    if (kept) kept = world_.journal.acknowledge(index_, flight.batch.number, flight.manifest);
     if (kept) break;
     // Tried again, rejections and all: rather a dead letter twice than none.
-    journal_error_ = kept.error().message();
+    state_is_unwritable(kept.error());
     co_await nap(kRetryJournalMs);
   }
   ++counters_.batches;
@@ -162,6 +167,7 @@ Task<Outcome> Delivery::deliver(Flight& flight) {
       co_return outcome;
     }
     is_held_ = outcome.verdict == Outcome::Verdict::hold;
+    if (outcome.is_progress) tries = 0;
     if (last_error_ != outcome.why) {
       world_.log.warn(
           is_held_ ? "sink.held" : "sink.retry",
@@ -204,7 +210,7 @@ void Delivery::landed(BatchNumber number) {
 
 /// One after the other, in their order, as far as there are places.
 void Delivery::replay_next() {
-  while (!replays_.empty() && in_flight_.size() < places()) {
+  while (!replays_.empty() && in_flight_.size() < places() && !is_chain_unsure()) {
     const BatchNumber number = replays_.front();
     const Intent intent = world_.journal.ledger().sinks()[index_].open.at(number);
     Rebuilt rebuilt = rebuild(intent);
@@ -262,7 +268,8 @@ std::unique_ptr<Delivery::Flight> Delivery::flight_of(Rebuilt rebuilt, const Int
   OpenBatch* const open = rebuilt.batch.get();
   const std::uint64_t lost = rebuilt.lost;
   auto flight = std::make_unique<Flight>();
-  const Extent& first = open->extents().front();
+  // The batch's name is that of the first time, also when what it begins with is gone.
+  const Extent& first = intent.extents.front();
   flight->extents = open->extents();
   flight->log_bytes = open->log_bytes();
   flight->filtered = open->filtered();
@@ -274,12 +281,17 @@ std::unique_ptr<Delivery::Flight> Delivery::flight_of(Rebuilt rebuilt, const Int
   batch.is_replay = true;
   batch.has_same_settings = intent.settings == settings_hash_ && lost == 0;
   batch.id = id_of(intent.number);
-  if (auto found = cursors_.find(first.tail); found != cursors_.end()) {
+  for (const Extent& extent : intent.extents) {
+    auto found = cursors_.find(extent.tail);
+    if (found == cursors_.end()) continue;
+    // Where names have the file, all extents are of the same one.
     batch.file = found->second.facts.file;
+    break;
   }
   batch.first_offset = first.start;
   batch.first_tail = first.tail;
   open->finish(batch);
+  add_manifest(*flight);
   return flight;
 }
 

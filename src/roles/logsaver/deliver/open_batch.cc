@@ -6,20 +6,44 @@
 #include "base/check.hpp"
 
 namespace consort::logsaver {
+namespace {
+
+/// std::count() sums up in words. Sums that fit into bytes leave room for eight times as many in a
+/// register: a GB takes 0.05 s instead of 0.2.
+std::uint64_t count_line_ends(std::string_view bytes) {
+  constexpr std::size_t kBytesAtOnce = 192;
+  std::uint64_t count = 0;
+  while (!bytes.empty()) {
+    const std::string_view some = bytes.substr(0, kBytesAtOnce);
+    std::uint8_t ends = 0;
+    for (const char c : some) ends = static_cast<std::uint8_t>(ends + (c == '\n' ? 1 : 0));
+    count += ends;
+    bytes.remove_prefix(some.size());
+  }
+  return count;
+}
+
+}  // namespace
 
 OpenBatch::OpenBatch(RecordRules& rules, Compressor& compressor, Coding coding,
-                     std::unique_ptr<Encoding> encoding, BatchHead head)
+                     std::unique_ptr<Encoding> encoding, BatchHead head, std::string& spare)
     : rules_(rules),
       compressor_(compressor),
       coding_(coding),
       encoding_(std::move(encoding)),
       is_plain_(rules.are_plain() && encoding_->is_plain()),
       head_(head),
-      assembler_(rules.assembler, *this) {
+      assembler_(rules.assembler, *this),
+      spare_(spare),
+      plain_(std::exchange(spare, {})) {
   encoding_->begin(head_, out());
 }
 
-OpenBatch::~OpenBatch() = default;
+OpenBatch::~OpenBatch() {
+  if (plain_.capacity() <= spare_.capacity() || plain_.capacity() > 2 * kBlockBytes) return;
+  plain_.clear();
+  spare_.swap(plain_);
+}
 
 void OpenBatch::begin_turn(TailId tail, const TailFacts& facts, std::uint64_t offset) {
   pieces_.assign(1, Piece{tail, &facts, offset, offset});
@@ -33,6 +57,11 @@ void OpenBatch::begin_turn(TailId tail, const TailFacts& facts, std::uint64_t of
 
 void OpenBatch::enter(TailId tail, const TailFacts& facts) {
   if (entered_ == tail) return;
+  if (std::exchange(ends_in_line_, false)) {
+    // What follows is no part of that line.
+    append_plain("\n");
+    ++records_;
+  }
   if (entered_ != 0) encoding_->end_extent(out());
   encoding_->begin_extent(facts, out());
   entered_ = tail;
@@ -53,8 +82,8 @@ std::size_t OpenBatch::feed(std::string_view window) {
   if (size == 0) return 0;
   const std::string_view lines = window.substr(0, size);
   enter(pieces_.front().tail, *pieces_.front().facts);
-  out().append(lines);
-  records_ += static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+  append_plain(lines);
+  records_ += count_line_ends(lines);
   fed_end_ += size;
   ends_in_line_ = !lines.ends_with('\n');
   line_bytes_ = ends_in_line_ ? line_bytes_ + size : 0;
@@ -161,9 +190,29 @@ void OpenBatch::encode(Record record) {
     return;
   }
   ++records_;
+  is_last_cut_ = record.is_cut;
   const Piece& piece = pieces_[record.place.piece];
   enter(piece.tail, *piece.facts);
   encoding_->record(record, *piece.facts, out());
+  // What was encoded stays: nothing is gained by a block that leaves the cache before it is coded.
+  if (plain_.size() >= kBlockBytes) code_blocks();
+}
+
+void OpenBatch::append_plain(std::string_view lines) {
+  if (coding_ == Coding::none) {
+    body_.append(lines);
+    return;
+  }
+  // Whole blocks are coded from where they are.
+  while (plain_.size() + lines.size() >= kBlockBytes) {
+    const std::string_view some = lines.substr(0, kBlockBytes - plain_.size());
+    lines.remove_prefix(some.size());
+    if (!plain_.empty()) plain_.append(some);
+    compressor_.add(plain_.empty() ? some : std::string_view(plain_), body_);
+    plain_.clear();
+    coded_plain_bytes_ += kBlockBytes;
+  }
+  plain_.append(lines);
 }
 
 void OpenBatch::code_blocks() {

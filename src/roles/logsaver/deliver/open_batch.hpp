@@ -25,14 +25,15 @@
 
 namespace consort::logsaver {
 
-/// Belongs to one thread; rules and compressor outlive it.
+/// Belongs to one thread; rules, compressor and spare outlive it. The spare is memory for the plain
+/// bytes: taken, and given back in the end, so that not each batch has it mapped anew.
 class OpenBatch final : private RecordHandler {
  public:
   /// So much is coded at once.
   static constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 
   OpenBatch(RecordRules& rules, Compressor& compressor, Coding coding,
-            std::unique_ptr<Encoding> encoding, BatchHead head);
+            std::unique_ptr<Encoding> encoding, BatchHead head, std::string& spare);
   ~OpenBatch();
 
   const BatchHead& head() const { return head_; }
@@ -42,8 +43,12 @@ class OpenBatch final : private RecordHandler {
   /// Of the log's bytes in its extents.
   std::uint64_t log_bytes() const { return log_bytes_; }
   std::uint64_t plain_bytes() const { return coded_plain_bytes_ + out().size(); }
+  /// Lines pass as they are: as many bytes as the log has.
+  bool is_plain() const { return is_plain_; }
   std::size_t memory_bytes() const { return plain_.capacity() + body_.capacity(); }
   bool is_empty() const { return extents_.empty(); }
+  /// What was encoded last is a part of a line, and not the last one.
+  bool is_within_line() const { return is_plain_ ? ends_in_line_ : is_last_cut_; }
 
   /// Bytes of a tail follow, from that offset on.
   void begin_turn(TailId tail, const TailFacts& facts, std::uint64_t offset);
@@ -83,6 +88,7 @@ class OpenBatch final : private RecordHandler {
   void encode(Record record);
   void encode_waiting();
   void enter(TailId tail, const TailFacts& facts);
+  void append_plain(std::string_view lines);
   void code_blocks();
   std::string& out() { return coding_ == Coding::none ? body_ : plain_; }
   const std::string& out() const { return coding_ == Coding::none ? body_ : plain_; }
@@ -99,10 +105,12 @@ class OpenBatch final : private RecordHandler {
   std::uint64_t fed_end_ = 0;     ///< plain: in the turn's tail
   std::uint64_t line_bytes_ = 0;  ///< plain: of the turn, since the last line end
   bool ends_in_line_ = false;     ///< plain: a part of a line that is longer than records may be
+  bool is_last_cut_ = false;      ///< not plain: of the last record
   bool is_open_ = false;          ///< something is, or was in this feed
   std::vector<Waiting> waiting_;
   std::string waiting_text_;
   TailId entered_ = 0;  ///< whose extent the encoding is in; 0 for none
+  std::string& spare_;
   std::string plain_;
   std::string body_;
   std::string scratch_;

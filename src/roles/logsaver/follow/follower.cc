@@ -147,6 +147,7 @@ void Follower::meet(const std::string& path, const std::string& origin) {
     known = by_identity_.end();
   }
   if (known == by_identity_.end()) {
+    meet_original(path);
     auto file = world_.disk.open(path, io::OpenFor::reading);
     auto opened = file ? (*file)->stat() : fail(std::move(file.error()));
     if (!opened) {
@@ -299,7 +300,7 @@ void Follower::lose_path(Tail& tail) {
   by_path_.erase(tail.record.path);
   tail.is_listed = false;
   tail.changed_ms = world_.loop.now_ms();
-  // Closed files are those that everybody has: what becomes of them is of no interest.
+  // Closed files are those that everybody has, or that cannot be read any more (see close_cold).
   if (tail.file == nullptr) tail.is_unlinked = true;
 }
 
@@ -349,6 +350,8 @@ void Follower::grown(Tail& tail, const io::FileStat& stat) {
 }
 
 void Follower::review(Tail& tail) {
+  // Most tails, each time that all directories were listed.
+  if (tail.is_listed && !tail.is_unlinked && !tail.is_ended) return;
   const std::uint64_t quiet_ms = world_.loop.now_ms() - tail.changed_ms;
   const std::uint64_t settled = readers_.settled_to(tail);
   if (world_.journal.ledger().is_promised(tail.record.id)) return;

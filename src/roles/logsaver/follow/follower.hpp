@@ -167,6 +167,7 @@ class Follower final : private TreeHandler {
 
   // follower_copies.cc
   Tail* likely_original(const std::string& path) const;
+  void meet_original(const std::string& path);
   bool is_held(Tail& tail);
   void release(Tail& tail);
   void release_due();

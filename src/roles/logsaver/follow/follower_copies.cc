@@ -29,6 +29,23 @@ bool may_be_copy_by_name(std::string_view copy, std::string_view original) {
          kSeparators.find(copy[stem.size()]) != std::string_view::npos;
 }
 
+/// The names that a rotation may have made that one from, the longest first, until `look` says
+/// false.
+template <class Look>
+void for_each_original(const std::string& path, Look look) {
+  const auto [directory, name] = split(path);
+  const std::size_t last_dot = name.find_last_of('.');
+  const std::string_view ending = last_dot == std::string_view::npos ? "" : name.substr(last_dot);
+  for (std::size_t at = name.find_last_of(kSeparators); at != std::string_view::npos && at > 0;
+       at = name.find_last_of(kSeparators, at - 1)) {
+    for (std::string_view end : {std::string_view(), ending}) {
+      std::string candidate(directory);
+      candidate.append(name.substr(0, at)).append(end);
+      if (candidate != path && !look(candidate)) return;
+    }
+  }
+}
+
 bool reads_as(io::File& file, std::uint64_t offset, const ContentCheck& check) {
   std::array<char, kCompareBytes> buffer;
   const std::span<char> into(buffer.data(), std::min<std::size_t>(check.length, buffer.size()));
@@ -49,19 +66,28 @@ bool have_equal_bytes(io::File& a, io::File& b, std::uint64_t offset, std::uint6
 }  // namespace
 
 Tail* Follower::likely_original(const std::string& path) const {
-  const auto [directory, name] = split(path);
-  const std::size_t last_dot = name.find_last_of('.');
-  const std::string_view ending = last_dot == std::string_view::npos ? "" : name.substr(last_dot);
-  for (std::size_t at = name.find_last_of(kSeparators); at != std::string_view::npos && at > 0;
-       at = name.find_last_of(kSeparators, at - 1)) {
-    for (std::string_view end : {std::string_view(), ending}) {
-      std::string candidate(directory);
-      candidate.append(name.substr(0, at)).append(end);
-      auto found = candidate == path ? by_path_.end() : by_path_.find(candidate);
-      if (found != by_path_.end() && !found->second->is_ended) return found->second;
-    }
-  }
-  return nullptr;
+  Tail* likely = nullptr;
+  for_each_original(path, [&](const std::string& candidate) {
+    auto found = by_path_.find(candidate);
+    if (found != by_path_.end() && !found->second->is_ended) likely = found->second;
+    return likely == nullptr;
+  });
+  return likely;
+}
+
+/// When both are new, or the original is while another file is still known under its name, the copy
+/// may be told of first: it could not be held back for what nobody knows.
+void Follower::meet_original(const std::string& path) {
+  for_each_original(path, [&](const std::string& candidate) {
+    auto found = by_path_.find(candidate);
+    if (found == by_path_.end() && !selection_.matches(candidate)) return true;
+    auto stat = world_.disk.stat(candidate);
+    if (!stat || stat->kind != io::FileKind::regular) return true;
+    const bool is_known =
+        found != by_path_.end() && key_of(found->second->identity) == key_of(stat->identity);
+    if (!is_known) meet(candidate, candidate);
+    return false;
+  });
 }
 
 /// Asked while nobody has read from it. As long as it is equal to what it may be a copy of, and for

@@ -12,6 +12,8 @@ constexpr std::size_t kNulBlock = 4 * 1024;
 constexpr std::uint64_t kNulBytesAtOnce = 64ULL << 20;
 /// Of the open files, how many of the coldest are closed at once when there are too many.
 constexpr std::size_t kCloseAtOnceShare = 16;
+/// So many more may be open than there should be, while they hold what is unread.
+constexpr std::size_t kLeastSpareFiles = 32;
 
 /// Behind a hole what was written began at once: one that goes on is of another truncation.
 bool is_larger_hole(std::string_view bytes, std::size_t check_bytes) {
@@ -152,16 +154,26 @@ Result<> Follower::reopen(Tail& tail) {
   return {};
 }
 
-/// The files that have been quiet longest and are wholly settled can be opened again.
+/// The files that have been quiet longest and are wholly settled can be opened again. With far too
+/// many others are closed too: they wait under their names, and what is deleted before its turn is
+/// lost and counted; but with no descriptor left nothing at all would be saved.
 void Follower::close_cold() {
   if (open_files_ < std::max(settings_.open_files_max, none_cold_below_)) return;
+  const std::size_t share = settings_.open_files_max / kCloseAtOnceShare + 1;
+  const std::size_t most =
+      settings_.open_files_max + std::max(settings_.open_files_max / 2, kLeastSpareFiles);
   std::vector<Tail*> cold;
+  std::vector<Tail*> unsettled;
   for (const auto& [id, tail] : tails_) {
-    if (tail->file != nullptr && tail->is_listed && readers_.settled_to(*tail) >= tail->size) {
+    if (tail->file == nullptr || !tail->is_listed) continue;
+    if (readers_.settled_to(*tail) >= tail->size) {
       cold.push_back(tail.get());
+    } else if (!tail->may_be_copy && !tail->is_original) {
+      unsettled.push_back(tail.get());
     }
   }
-  const std::size_t count = std::min(cold.size(), settings_.open_files_max / kCloseAtOnceShare + 1);
+  if (cold.empty() && open_files_ >= most) cold = std::move(unsettled);
+  const std::size_t count = std::min(cold.size(), share);
   std::partial_sort(cold.begin(), cold.begin() + static_cast<std::ptrdiff_t>(count), cold.end(),
                     [](Tail* a, Tail* b) { return a->changed_ms < b->changed_ms; });
   for (std::size_t i = 0; i < count; ++i) {
@@ -169,7 +181,7 @@ void Follower::close_cold() {
     --open_files_;
   }
   // Not a look at all files for each new one, while none of them can be closed.
-  none_cold_below_ = count > 0 ? 0 : open_files_ + settings_.open_files_max / kCloseAtOnceShare + 1;
+  none_cold_below_ = count > 0 ? 0 : std::max(std::min(open_files_ + share, most), open_files_ + 1);
 }
 
 }  // namespace consort::logsaver

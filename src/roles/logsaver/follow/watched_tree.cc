@@ -21,8 +21,9 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 struct WatchedTree::Directory final : io::DirectoryHandler {
-  Directory(WatchedTree& owner, std::string where, std::string really)
-      : tree(owner), path(std::move(where)), real(std::move(really)) {}
+  Directory(WatchedTree& owner, std::string where, std::string really,
+            const io::FileIdentity& which)
+      : tree(owner), path(std::move(where)), real(std::move(really)), identity(which) {}
 
   void on_event(io::DirectoryEvent event, std::string_view name) override {
     tree.on_event(*this, event, name);
@@ -32,15 +33,12 @@ struct WatchedTree::Directory final : io::DirectoryHandler {
   }
   /// What went is only found out by a look at all there is.
   void on_overflow() override { tree.timer_.arm_at(tree.loop_.now_ms()); }
-  void on_gone() override {
-    tree.loop_.post([owner = &tree, alive = std::weak_ptr(tree.alive_), gone = path] {
-      if (!alive.expired()) owner->leave(gone);
-    });
-  }
+  void on_gone() override { tree.leave_soon(path); }
 
   WatchedTree& tree;
   const std::string path;
   const std::string real;  ///< without links
+  const io::FileIdentity identity;
   std::unique_ptr<io::DirectoryWatch> watch;
 };
 
@@ -71,7 +69,11 @@ void WatchedTree::scan() {
   // Looked up again each time: listing one may end the watch of another.
   for (const std::string& path : paths) {
     auto found = directories_.find(path);
-    if (found != directories_.end()) list(*found->second);
+    if (found == directories_.end()) continue;
+    list(*found->second);
+    // Removed and made again: the watch is that of a directory without a name.
+    auto stat = disk_.stat(path);
+    if (stat && stat->identity != found->second->identity) leave_soon(path);
   }
   const std::map<std::string, std::string> known = link_targets_;
   for (const auto& [link, target] : known) {
@@ -110,8 +112,9 @@ void WatchedTree::enter(const std::string& path) {
     return poll_because("more than " + std::to_string(kDirectoriesMax) + " directories");
   }
   auto real = disk_.resolve(path);
-  if (!real) return;  // gone again: its parent tells when it comes back
-  auto made = std::make_unique<Directory>(*this, path, std::move(*real));
+  auto stat = disk_.stat(path);
+  if (!real || !stat) return;  // gone again: its parent tells when it comes back
+  auto made = std::make_unique<Directory>(*this, path, std::move(*real), stat->identity);
   Directory& directory = *made;
   directories_.emplace(path, std::move(made));
   if (mode_ != PollMode::always) {
@@ -133,14 +136,9 @@ void WatchedTree::enter(const std::string& path) {
 
 void WatchedTree::list(Directory& directory) {
   auto entries = disk_.list(directory.path);
+  if (!entries && entries.error().code() == Errc::not_found) return leave_soon(directory.path);
   if (!entries) {
-    if (entries.error().code() == Errc::not_found) {
-      loop_.post([this, alive = std::weak_ptr(alive_), gone = directory.path] {
-        if (!alive.expired()) leave(gone);
-      });
-    } else {
-      denied_ = entries.error().message();
-    }
+    denied_ = entries.error().message();
     return;
   }
   for (const io::DirectoryEntry& entry : *entries) look(directory, entry.name, entry.kind);
@@ -149,7 +147,7 @@ void WatchedTree::list(Directory& directory) {
 void WatchedTree::look(Directory& directory, const std::string& name, io::FileKind kind) {
   const std::string path = join(directory.path, name);
   const bool matches = selection_.matches(path);
-  const bool may_enter = selection_.wants_directory(path);
+  const bool may_enter = kind != io::FileKind::regular && selection_.wants_directory(path);
   if (!matches && !may_enter) return;
   const bool is_link = kind == io::FileKind::link;
   if (is_link && matches) links_seen_.insert(path);
@@ -196,6 +194,8 @@ void WatchedTree::on_event(Directory& directory, io::DirectoryEvent event, std::
   } else if (event == io::DirectoryEvent::went) {
     forget_link(path);
     handler_.on_gone(path);
+    // The kernel tells the directory itself only when nobody has a file of it open any more.
+    if (directories_.contains(path)) leave_soon(path);
   } else if (selection_.matches(path)) {
     auto real = disk_.resolve(path);
     const bool is_link = real && *real != join(directory.real, name);
@@ -236,6 +236,13 @@ void WatchedTree::tell_links(const std::string& target, io::DirectoryEvent event
       handler_.on_path(path);
     }
   }
+}
+
+/// Not while events are told, or directories are listed.
+void WatchedTree::leave_soon(const std::string& path) {
+  loop_.post([this, alive = std::weak_ptr(alive_), path] {
+    if (!alive.expired()) leave(path);
+  });
 }
 
 void WatchedTree::leave(const std::string& path) {

@@ -81,6 +81,7 @@ class WatchedTree {
   void forget_link(const std::string& path);
   void on_event(Directory& directory, io::DirectoryEvent event, std::string_view name);
   void on_moved(Directory& directory, std::string_view from, std::string_view to);
+  void leave_soon(const std::string& path);
   void leave(const std::string& path);
   void tell_links(const std::string& target, io::DirectoryEvent event);
   void poll_because(std::string why);

@@ -172,7 +172,7 @@ bool Assembler::take_container_line(std::string_view line, bool is_cut) {
   Text text{.text = {}, .place = now_.place, .time_ns = 0, .is_partial = false, .is_in_feed = true};
   LogStream stream{};
   if (rules_.format == Format::cri) {
-    const std::optional<CriLine> cri = parse_cri(line);
+    const std::optional<CriLine> cri = parse_cri(line, times_);
     if (!cri) return false;
     text.text = cri->text;
     text.time_ns = cri->time_ns;

@@ -40,6 +40,7 @@
 #include "roles/logsaver/records/multiline.hpp"
 #include "roles/logsaver/records/record.hpp"
 #include "wire/log_stream.hpp"
+#include "wire/rfc3339.hpp"
 
 namespace consort::logsaver {
 
@@ -169,7 +170,8 @@ class Assembler {
   const bool is_plain_;
   std::array<Lane, 2> lanes_;  ///< by LogStream; raw lines are in the first
   Point now_;
-  Point opened_;         ///< when something is open: where that began
+  Point opened_;  ///< when something is open: where that began
+  Rfc3339Reader times_;
   std::string scratch_;  ///< text of Docker without its escapes
 };
 

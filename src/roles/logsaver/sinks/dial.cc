@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kAddressesMax = 16;
 constexpr Millis kDnsWaitMax{60'000};
+/// One address that does not answer must not take the time of the others.
+constexpr Millis kEachMax{5000};
 
 class Resolving final : public io::DnsHandler<io::DnsAddress> {
  public:
@@ -73,7 +75,7 @@ Task<Result<std::unique_ptr<AsyncStream>>> dial_one(const SinkWorld& world, Addr
           ? world.network.connect(address, opening, options)
           : tls->connect(world.network, world.loop, address, server_name, opening, options);
   co_await opening.done.wait();
-  if (opening.failure) co_return fail(std::move(*opening.failure).in(address.to_string()));
+  if (opening.failure) co_return fail(std::move(*opening.failure));
   co_return std::make_unique<AsyncStream>(world.loop, std::move(stream));
 }
 
@@ -84,9 +86,12 @@ Task<Result<std::unique_ptr<AsyncStream>>> dial_any(const SinkWorld& world, Addr
   const std::vector<Address> addresses =
       co_await try_(resolve(world, std::move(address), deadline));
   for (const Address& each : addresses) {
-    Result<std::unique_ptr<AsyncStream>> stream = co_await dial_one(world, each, server_name, tls);
+    const Deadline limit = earlier(deadline, Deadline::after(world.loop.now_ms(), kEachMax));
+    auto dialing = dial_one(world, each, server_name, tls);
+    Result<std::unique_ptr<AsyncStream>> stream =
+        co_await with_deadline(world.loop.timers(), limit, std::move(dialing));
     if (stream) co_return stream;
-    last.emplace(std::move(stream.error()));
+    last.emplace(std::move(stream.error()).in(each.to_string()));
   }
   if (!last) last.emplace(Errc::not_found, server_name + " has no address");
   co_return fail(std::move(*last));

@@ -14,7 +14,8 @@
 namespace consort::logsaver {
 
 /// `tls` may be null; else the server must show a certificate for the address's host. Of a name all
-/// addresses are tried in turn. Dropping the task ends everything. Errors name the address.
+/// addresses are tried in turn, none for longer than 5 s. Dropping the task ends everything. Errors
+/// name the address.
 Task<Result<std::unique_ptr<AsyncStream>>> dial(const SinkWorld& world, Address address,
                                                 io::TlsClient* tls, Deadline deadline);
 

@@ -34,7 +34,7 @@ bool may_remain(char found, char wanted) {
 }  // namespace
 
 FileSink::FileSink(const SinkWorld& world, Settings settings)
-    : world_(world), settings_(std::move(settings)) {}
+    : world_(world), settings_(std::move(settings)), manifests_(world.disk) {}
 
 std::unique_ptr<Encoding> FileSink::make_encoding() const {
   JsonRecordRules rules;
@@ -109,8 +109,11 @@ Task<Result<>> FileSink::write(const Batch& batch, const std::string& path, io::
       co_return written;
     }
   }
-  if (!settings_.sync) co_return Result<>();
-  co_return co_await sync(path, file, place->start == 0);
+  if (settings_.sync) co_await try_(sync(path, file, place->start == 0));
+  if (batch.manifest.empty()) co_return Result<>();
+  const ManifestFiles::Added added = co_await try_(manifests_.add(path, batch, place->start));
+  if (settings_.sync) co_await try_(sync(path, *added.file, added.is_new));
+  co_return Result<>();
 }
 
 Task<Result<>> FileSink::sync(const std::string& path, io::File& file, bool is_new) {

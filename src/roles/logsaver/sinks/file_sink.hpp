@@ -1,7 +1,8 @@
 // Saves batches to files: on a mounted disk, with nothing lost and nothing twice.
 //
 //   position_for(batch)   the target's size, which the intent keeps
-//   deliver(batch)        write there, fdatasync (unless sync=off); a new name: its directory too
+//   deliver(batch)        write there, fdatasync (unless sync=off); a new name: its directory too;
+//                         with manifest=on then the same for its line in FILE.manifest
 //
 // After a crash the batch comes again, with the size that the target had before it. What lies
 // behind that is looked at:
@@ -29,6 +30,7 @@
 #include "base/error.hpp"
 #include "io/file_system.hpp"
 #include "roles/logsaver/sinks/line_encodings.hpp"
+#include "roles/logsaver/sinks/manifest_file.hpp"
 #include "roles/logsaver/sinks/path_template.hpp"
 #include "roles/logsaver/sinks/sink.hpp"
 #include "roles/logsaver/sinks/sink_world.hpp"
@@ -89,6 +91,7 @@ class FileSink final : public Sink {
 
   const SinkWorld world_;
   const Settings settings_;
+  ManifestFiles manifests_;
   std::optional<Attempt> attempt_;
   bool has_new_directories_ = false;  ///< whose names a power cut would take away
 };

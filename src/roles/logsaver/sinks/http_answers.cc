@@ -64,6 +64,7 @@ bool read_item(std::string_view item, std::size_t index, HttpReading& reading) {
   if (*status == 429 || *status >= 500) {
     if (!reading.is_unfinished) reading.why = reason_of(result, *status);
     reading.is_unfinished = true;
+    reading.waiting.push_back(index);
     reading.is_overload = reading.is_overload || *status == 429 || *status == 503;
     return true;
   }

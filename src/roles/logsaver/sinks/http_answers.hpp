@@ -14,7 +14,8 @@ namespace consort::logsaver {
 
 /// {"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":...,
 /// "reason":...}}}]}: one item for each record, in order. 409 is there already; 429 and 5xx are
-/// unfinished; everything else above 299 is rejected. An answer that is none is unfinished too.
+/// unfinished, and wait; everything else above 299 is rejected. An answer that is none leaves all
+/// unfinished.
 HttpReading read_bulk_answer(std::string_view body, std::size_t records);
 
 struct OtlpPartial {

@@ -1,6 +1,7 @@
 #include "roles/logsaver/sinks/http_delivery.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "wire/gzip_reader.hpp"
@@ -42,22 +43,24 @@ Task<Outcome> HttpDelivery::deliver(const Batch& batch) {
   if (is_about_content(answer.verdict)) co_return co_await deliver_parts(batch, std::move(answer));
   if (answer.verdict != HttpVerdict::delivered) co_return std::move(answer).outcome();
   HttpReading reading = read(answer, batch.records);
-  if (reading.is_unfinished) {
+  if (reading.is_unfinished && reading.waiting.empty()) {
     co_return Outcome::again(std::move(reading.why), answer.wait, reading.is_overload);
   }
-  co_return settle_named(batch, std::move(reading));
+  if (!reading.is_unfinished && reading.rejected.empty()) co_return Outcome::ok();
+  co_return co_await deliver_parts(batch, std::move(answer));
 }
 
+/// `of_whole`: what came of all of it, when that is the first part.
 Task<Outcome> HttpDelivery::deliver_parts(const Batch& batch, std::optional<HttpAnswer> of_whole) {
   std::string plain;
   const Result<std::vector<BodyPart>> all = parts_of(batch, plain);
   if (!all) co_return Outcome::stuck(all.error().message());
+  if (of_whole) progress_[batch.number] = begin_parts(all->size());
   Progress& progress = progress_[batch.number];
-  if (of_whole) progress.size = progress.size_max = std::max<std::size_t>(all->size(), 1);
-  while (progress.next < all->size()) {
-    Part part{.records = *all, .first = progress.next};
-    part.records =
-        part.records.subspan(part.first, std::min(progress.size, part.records.size() - part.first));
+  const std::size_t began_at = progress.next;
+  Outcome outcome;
+  while (progress.next < progress.numbers.size()) {
+    const Part part = next_part(progress, *all);
     HttpAnswer answer;
     if (of_whole) {
       answer = *std::exchange(of_whole, std::nullopt);
@@ -69,27 +72,64 @@ Task<Outcome> HttpDelivery::deliver_parts(const Batch& batch, std::optional<Http
     const std::size_t count = part.records.size();
     if (is_about_content(answer.verdict)) {
       if (halve(progress, answer, count)) continue;
-      Outcome outcome;
       const Result<> settled =
           co_await settle_refused(batch, progress, part, std::move(answer), outcome);
-      if (!settled) co_return outcome;
+      if (!settled) break;
       continue;
     }
-    if (answer.verdict != HttpVerdict::delivered) co_return std::move(answer).outcome();
+    if (answer.verdict != HttpVerdict::delivered) {
+      outcome = std::move(answer).outcome();
+      break;
+    }
     HttpReading reading = read(answer, count);
+    settle_taken(progress, part, reading);
     if (reading.is_unfinished) {
-      co_return Outcome::again(std::move(reading.why), answer.wait, reading.is_overload);
+      outcome = Outcome::again(std::move(reading.why), answer.wait, reading.is_overload);
+      break;
     }
-    for (const auto& [index, reason] : reading.rejected) {
-      reject(part.records.subspan(index, 1), reason, progress.rejected);
-    }
-    progress.next += count;
     progress.size = std::min(count * 2, progress.size_max);
   }
-  Outcome done = Outcome::ok();
-  done.rejected = std::move(progress.rejected);
+  outcome.is_progress = progress.next > began_at;
+  if (outcome.verdict != Outcome::Verdict::delivered) co_return outcome;
+  outcome.rejected = std::move(progress.rejected);
   progress_.erase(batch.number);
-  co_return done;
+  co_return outcome;
+}
+
+HttpDelivery::Progress HttpDelivery::begin_parts(std::size_t records) {
+  Progress progress;
+  progress.numbers.resize(records);
+  std::iota(progress.numbers.begin(), progress.numbers.end(), 0);
+  progress.size = progress.size_max = std::max<std::size_t>(records, 1);
+  return progress;
+}
+
+HttpDelivery::Part HttpDelivery::next_part(const Progress& progress,
+                                           std::span<const BodyPart> all) {
+  std::span<const std::uint32_t> numbers = progress.numbers;
+  numbers = numbers.subspan(progress.next);
+  numbers = numbers.first(std::min(progress.size, numbers.size()));
+  Part part;
+  part.first = numbers.front();
+  part.records.reserve(numbers.size());
+  for (const std::uint32_t number : numbers) part.records.push_back(all[number]);
+  return part;
+}
+
+/// All but those that must wait, which are what is sent next.
+void HttpDelivery::settle_taken(Progress& progress, const Part& part,
+                                const HttpReading& reading) const {
+  if (reading.is_unfinished && reading.waiting.empty()) return;
+  for (const auto& [index, reason] : reading.rejected) {
+    reject({&part.records[index], 1}, reason, progress.rejected);
+  }
+  const std::size_t first = progress.next;
+  progress.next += part.records.size() - reading.waiting.size();
+  // From behind: none is overwritten before it was moved.
+  std::size_t to = first + part.records.size();
+  for (std::size_t i = reading.waiting.size(); i-- > 0;) {
+    progress.numbers[--to] = progress.numbers[first + reading.waiting[i]];
+  }
 }
 
 /// True when fewer records must be tried: the answer does not tell which of them are meant.
@@ -101,7 +141,7 @@ bool HttpDelivery::halve(Progress& progress, const HttpAnswer& answer, std::size
   return true;
 }
 
-Task<HttpAnswer> HttpDelivery::send_part(const Batch& batch, std::string plain, Part part) {
+Task<HttpAnswer> HttpDelivery::send_part(const Batch& batch, std::string plain, const Part& part) {
   std::string coded;
   if (batch.coding == Coding::none) {
     coded = std::move(plain);
@@ -117,8 +157,8 @@ Task<HttpAnswer> HttpDelivery::send_part(const Batch& batch, std::string plain, 
 }
 
 /// The part's end; an error when it is not settled yet, with `outcome` to tell.
-Task<Result<>> HttpDelivery::settle_refused(const Batch& batch, Progress& progress, Part part,
-                                            HttpAnswer answer, Outcome& outcome) {
+Task<Result<>> HttpDelivery::settle_refused(const Batch& batch, Progress& progress,
+                                            const Part& part, HttpAnswer answer, Outcome& outcome) {
   const Refusal refusal = on_refused(answer, part.records.size());
   if (refusal == Refusal::mend) {
     std::string body;
@@ -137,18 +177,6 @@ Task<Result<>> HttpDelivery::settle_refused(const Batch& batch, Progress& progre
   }
   progress.next += count;
   co_return Result<>();
-}
-
-Outcome HttpDelivery::settle_named(const Batch& batch, HttpReading reading) const {
-  Outcome done = Outcome::ok();
-  if (reading.rejected.empty()) return done;
-  std::string plain;
-  const Result<std::vector<BodyPart>> all = parts_of(batch, plain);
-  if (!all) return Outcome::stuck(all.error().message());
-  for (const auto& [index, reason] : reading.rejected) {
-    if (index < all->size()) reject({&(*all)[index], 1}, reason, done.rejected);
-  }
-  return done;
 }
 
 void HttpDelivery::reject(std::span<const BodyPart> parts, const std::string& reason,

@@ -3,14 +3,17 @@
 //
 //   whole --delivered--> done           --> rejections, where the answer names records
 //     |  \--retry, overload, hold--> Outcome; the same again later
+//     +--some records must wait--> parts of what is left: these
 //     +--too large, refused--> parts from the first record on, `size` records at a time
 //
 //   part --delivered--> the next one, twice as large (up to what was not too large)
+//     |  \--some records must wait--> Outcome; later it goes on with these
 //     |  \--retry, overload, hold--> Outcome; later it goes on with this part
 //     +--too large, refused--> half as many; a single record is rejected, mended or dropped
 //
 // What was settled of a batch that is under way is kept between deliveries, in memory: only after a
-// crash do parts go out again that had arrived.
+// crash do records go out again that had arrived. Where a destination is busy with one record in
+// twenty, a batch of thousands would never arrive whole.
 #pragma once
 
 #include <cstddef>
@@ -35,9 +38,10 @@ namespace consort::logsaver {
 
 /// What an answer says of single records; `delivered` is said of all others.
 struct HttpReading {
-  bool is_unfinished = false;  ///< some must be sent again: all are, by their ids to no harm
+  bool is_unfinished = false;  ///< some must be sent again: `waiting`, or all when it names none
   bool is_overload = false;
   std::string why;                                            ///< of is_unfinished
+  std::vector<std::size_t> waiting;                           ///< numbers in the body, rising
   std::vector<std::pair<std::size_t, std::string>> rejected;  ///< number in the body, and reason
 };
 
@@ -73,25 +77,28 @@ class HttpDelivery : public Sink {
 
  private:
   struct Progress {
-    std::size_t next = 0;      ///< all before it are settled
-    std::size_t size = 1;      ///< of the next part
-    std::size_t size_max = 0;  ///< more was too large
+    std::vector<std::uint32_t> numbers;  ///< of the records to send, in order
+    std::size_t next = 0;                ///< in `numbers`: all before it are settled
+    std::size_t size = 1;                ///< of the next part
+    std::size_t size_max = 0;            ///< more was too large
     std::vector<Rejection> rejected;
   };
   /// Some of a batch's records that are sent at once.
   struct Part {
-    std::span<const BodyPart> records;
+    std::vector<BodyPart> records;
     std::size_t first = 0;  ///< number of the first one
   };
 
   Task<Outcome> deliver_parts(const Batch& batch, std::optional<HttpAnswer> of_whole);
-  Task<HttpAnswer> send_part(const Batch& batch, std::string plain, Part part);
-  Task<Result<>> settle_refused(const Batch& batch, Progress& progress, Part part,
+  static Progress begin_parts(std::size_t records);
+  static Part next_part(const Progress& progress, std::span<const BodyPart> all);
+  Task<HttpAnswer> send_part(const Batch& batch, std::string plain, const Part& part);
+  void settle_taken(Progress& progress, const Part& part, const HttpReading& reading) const;
+  Task<Result<>> settle_refused(const Batch& batch, Progress& progress, const Part& part,
                                 HttpAnswer answer, Outcome& outcome);
   bool halve(Progress& progress, const HttpAnswer& answer, std::size_t count) const;
   void reject(std::span<const BodyPart> parts, const std::string& reason,
               std::vector<Rejection>& rejected) const;
-  Outcome settle_named(const Batch& batch, HttpReading reading) const;
   Result<std::vector<BodyPart>> parts_of(const Batch& batch, std::string& plain) const;
 
   const SinkWorld world_;

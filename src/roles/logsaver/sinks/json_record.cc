@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #include "wire/json_scan.hpp"
-#include "wire/rfc3339.hpp"
 
 namespace consort::logsaver {
 namespace {
@@ -15,26 +14,17 @@ constexpr std::string_view kStream = "stream";
 constexpr std::string_view kCut = "cut";
 constexpr std::string_view kMessage = "message";
 
+constexpr std::string_view kOffsetBegin = R"("offset":)";
+constexpr std::string_view kIdBegin = R"("consort.id":")";
+constexpr std::string_view kStreamBegin = R"(,"stream":)";
+constexpr std::string_view kCutMember = R"(,"cut":true)";
+
 /// Puts the commas: out ends with '{' or with a member.
 void append_name(std::string& out, std::string_view name) {
   if (out.back() != '{') out += ',';
   out += '"';
   out += name;
   out += "\":";
-}
-
-void append_time(std::string& out, std::string_view name, std::int64_t time_ns) {
-  append_name(out, name);
-  out += '"';
-  append_rfc3339_ns(out, time_ns);
-  out += '"';
-}
-
-void append_id_member(std::string& out, const Record& record, const TailFacts& facts) {
-  append_name(out, kId);
-  out += '"';
-  append_record_id(out, record, facts);
-  out += '"';
 }
 
 std::string_view without_braces(std::string_view object) {
@@ -45,15 +35,19 @@ std::string_view without_braces(std::string_view object) {
 
 }  // namespace
 
+JsonRecordWriter::JsonRecordWriter(JsonRecordRules rules)
+    : rules_(rules), time_begin_(",\"" + std::string(rules.time_name) + "\":\"") {}
+
 void JsonRecordWriter::append(std::string& out, const Record& record, const TailFacts& facts,
                               std::int64_t usual_ns) {
-  const std::int64_t time_ns = record.time_ns == Record::kNoTime ? usual_ns : record.time_ns;
+  std::int64_t time_ns = record.time_ns == Record::kNoTime ? usual_ns : record.time_ns;
   out += '{';
   if (rules_.unique_names) {
     find_theirs(record);
     learn_members(facts);
     append_ours_but_theirs(out, record, facts, time_ns);
   } else {
+    if (json_has_member(record.object, rules_.time_name)) time_ns = Record::kNoTime;
     append_ours(out, record, facts, time_ns);
   }
   append_theirs(out, record);
@@ -61,24 +55,33 @@ void JsonRecordWriter::append(std::string& out, const Record& record, const Tail
 }
 
 void JsonRecordWriter::append_ours(std::string& out, const Record& record, const TailFacts& facts,
-                                   std::int64_t time_ns) const {
-  out += facts.json_members;
-  append_name(out, kOffset);
-  append_number(out, record.place.offset);
-  if (rules_.has_id) append_id_member(out, record, facts);
-  if (time_ns != Record::kNoTime) append_time(out, rules_.time_name, time_ns);
+                                   std::int64_t time_ns) {
+  if (rules_.has_id) {
+    out += kIdBegin;
+    append_record_id(out, record, facts);
+    out += '"';
+  } else {
+    out += kOffsetBegin;
+    append_number(out, record.place.offset);
+  }
+  if (time_ns != Record::kNoTime) {
+    out += time_begin_;
+    times_.append_ns(out, time_ns);
+    out += '"';
+  }
+  if (!facts.json_members.empty()) {
+    out += ',';
+    out += facts.json_members;
+  }
   if (!record.stream.empty()) {
-    append_name(out, kStream);
+    out += kStreamBegin;
     append_json_text(out, record.stream, rules_.invalid_utf8);
   }
-  if (record.is_cut) {
-    append_name(out, kCut);
-    out += "true";
-  }
+  if (record.is_cut) out += kCutMember;
 }
 
 void JsonRecordWriter::append_ours_but_theirs(std::string& out, const Record& record,
-                                              const TailFacts& facts, std::int64_t time_ns) const {
+                                              const TailFacts& facts, std::int64_t time_ns) {
   const std::size_t start = out.size();
   append_ours(out, record, facts, time_ns);
   if (!has_collision()) return;

@@ -1,20 +1,25 @@
 // One record as one JSON object on one line.
 //
-//   a JSON object   {"file":"/var/log/app.log","offset":4711,"level":"info","msg":"hi"}
+//   a JSON object   {"offset":4711,"file":"/var/log/app.log","level":"info","msg":"hi"}
 //                    our members, in front of those that the application wrote, byte for byte
-//   text            {"file":"/var/log/app.log","offset":4711,"message":"hi"}
-//   fields          {"file":"/var/log/app.log","offset":4711,"level":"info","msg":"hi"}
+//   text            {"offset":4711,"file":"/var/log/app.log","message":"hi"}
+//   fields          {"offset":4711,"file":"/var/log/app.log","level":"info","msg":"hi"}
 //
 // Our members, in this order, each only when there is something to say:
 //
-//   TailFacts::json_members   file and labels
-//   "offset"                  of the record's first byte
-//   "consort.id"              "<TailFacts::id>-<offset>", when asked for: the same after a crash
-//   "time" (or "@timestamp")  RFC 3339 with nanoseconds, as the runtime or the application wrote it
+//   "offset"                  of the record's first byte; or instead of it, when asked for,
+//   "consort.id"              "<TailFacts::id>-<offset>": the same after a crash
+//   "time" (or "@timestamp")  RFC 3339 with nanoseconds, as the runtime or the application wrote
+//   it;
+//                             not where the application's object has such a member itself
+//   TailFacts::json_members   file or Kubernetes' names, and labels
 //   "stream", "cut":true
 //
-// A name that the application uses too stands twice, theirs last, which is the one that readers
-// take. Elasticsearch takes no such object: with unique_names ours is left out instead.
+// What differs from line to line comes first: what is equal then lies in one piece, for which a
+// compressor needs one reference.
+//
+// Another name that the application uses too stands twice, theirs last, which is the one that
+// readers take. Elasticsearch takes no such object: with unique_names ours is left out instead.
 //
 // Cost: a JSON line of 122 bytes with 150 bytes of members takes 45 ns, 65 ns with an id;
 // unique_names adds 200 ns for an object of six members.
@@ -28,6 +33,7 @@
 #include "roles/logsaver/records/record.hpp"
 #include "roles/logsaver/sinks/json_text.hpp"
 #include "roles/logsaver/sinks/sink.hpp"
+#include "wire/rfc3339.hpp"
 
 namespace consort::logsaver {
 
@@ -41,7 +47,7 @@ struct JsonRecordRules {
 /// Not thread-safe.
 class JsonRecordWriter {
  public:
-  explicit JsonRecordWriter(JsonRecordRules rules) : rules_(rules) {}
+  explicit JsonRecordWriter(JsonRecordRules rules);
   JsonRecordWriter(const JsonRecordWriter&) = delete;
   JsonRecordWriter& operator=(const JsonRecordWriter&) = delete;
 
@@ -52,9 +58,9 @@ class JsonRecordWriter {
 
  private:
   void append_ours(std::string& out, const Record& record, const TailFacts& facts,
-                   std::int64_t time_ns) const;
+                   std::int64_t time_ns);
   void append_ours_but_theirs(std::string& out, const Record& record, const TailFacts& facts,
-                              std::int64_t time_ns) const;
+                              std::int64_t time_ns);
   void append_theirs(std::string& out, const Record& record) const;
   void find_theirs(const Record& record);
   void learn_members(const TailFacts& facts);
@@ -62,6 +68,8 @@ class JsonRecordWriter {
   bool is_theirs(std::string_view name) const;
 
   JsonRecordRules rules_;
+  std::string time_begin_;  ///< its comma, name and quotes
+  Rfc3339Writer times_;
   std::vector<std::string_view> theirs_;  ///< names in the record at hand, escapes as written
   std::string members_;                   ///< a copy of TailFacts::json_members in braces,
   std::vector<std::string_view> names_;   ///< and the names in it

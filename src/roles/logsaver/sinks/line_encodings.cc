@@ -1,10 +1,21 @@
 #include "roles/logsaver/sinks/line_encodings.hpp"
 
+#include <utility>
+
 namespace consort::logsaver {
+
+void RawEncoding::begin(const BatchHead&, std::string&) {
+  is_within_line_ = false;
+}
+
+void RawEncoding::begin_extent(const TailFacts&, std::string& out) {
+  if (std::exchange(is_within_line_, false)) out += '\n';
+}
 
 void RawEncoding::record(const Record& record, const TailFacts&, std::string& out) {
   out += record.text;
-  if (!record.is_cut || !record.stream.empty()) out += '\n';
+  is_within_line_ = record.is_cut && record.stream.empty();
+  if (!is_within_line_) out += '\n';
 }
 
 void NdjsonEncoding::record(const Record& record, const TailFacts& facts, std::string& out) {

@@ -14,11 +14,17 @@ enum class BodyForm : std::uint8_t { raw, ndjson };
 
 /// The bytes as the application wrote them. A line of a plain file that is longer than a record may
 /// be gets no line end between its pieces: they are one line again. Pieces of stdout and stderr get
-/// one, since records of the other stream may lie between them.
+/// one, since records of the other stream may lie between them; and so does the last piece before
+/// another file's lines. Limit: not when these are the first of the next batch.
 class RawEncoding final : public Encoding {
  public:
   bool is_plain() const override { return true; }
+  void begin(const BatchHead& head, std::string& out) override;
+  void begin_extent(const TailFacts& facts, std::string& out) override;
   void record(const Record& record, const TailFacts& facts, std::string& out) override;
+
+ private:
+  bool is_within_line_ = false;
 };
 
 class NdjsonEncoding final : public Encoding {

@@ -124,16 +124,9 @@ Result<std::unique_ptr<Sink>> make_s3(const SinkUrl& url, const SinkWorld& world
   settings.traits = url.traits();
   settings.form = url.form();
   settings.timeout = url.timeout();
-  settings.bucket = url.bucket();
-  settings.endpoint = set.endpoint;
-  settings.style = set.path_style ? s3::Style::path : s3::Style::automatic;
+  settings.place = s3_place(url);
   settings.prefix = url.path();
   settings.key = std::move(*key);
-  settings.credentials.access_key_id_file = set.access_key_file;
-  settings.credentials.secret_access_key_file = set.secret_key_file;
-  settings.credentials.session_token_file = set.session_token_file;
-  settings.credentials.profile = set.profile;
-  settings.credentials.region = set.region;
   return S3Sink::create(world, std::move(settings));
 }
 

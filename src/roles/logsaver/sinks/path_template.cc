@@ -58,7 +58,8 @@ std::string time_text(char letter, std::int64_t created_ms) {
 tl::unexpected<Error> unknown(std::string_view place) {
   return fail(Errc::invalid, in_quotes(place).append(
                                  " is no place in a file's path: there are {host}, {file}, %Y, %m, "
-                                 "%d, %H, %M, %S, and %% for a percent sign"));
+                                 "%d, %H, %M, %S, and %% for a percent sign (a path is taken as it "
+                                 "is written: a blank is a blank, not %20)"));
 }
 
 }  // namespace

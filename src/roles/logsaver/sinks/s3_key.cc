@@ -7,19 +7,13 @@
 
 #include "base/content_hash.hpp"
 #include "base/options.hpp"
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 namespace consort::logsaver {
 namespace {
 
 constexpr std::size_t kDigitsMax = 20;
-
-std::string hex(std::uint64_t number, std::size_t digits) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text(digits, '0');
-  for (std::size_t i = text.size(); i-- > 0; number >>= 4) text[i] = kDigits[number & 15];
-  return text;
-}
 
 std::string padded(std::uint64_t number, std::size_t digits) {
   std::string text = std::to_string(number);
@@ -32,7 +26,7 @@ std::string generation(const Batch& batch) {
   const std::string_view id(batch.id);
   std::string of(id.substr(0, id.rfind('-')));
   of.append(" ").append(std::to_string(batch.first_tail));
-  return hex(content_hash(of).low, 8);
+  return to_hex(content_hash(of).low, 8);
 }
 
 /// As servers take it and listings can show it.
@@ -166,7 +160,7 @@ std::string S3KeyTemplate::stem(const Names& names, const Batch& batch) const {
   made.erase(0, std::min(made.find_first_not_of('/'), made.size()));
   made = clean(made);
   if (made.size() <= kBytesMax) return made;
-  const std::string whole = hex(content_hash(made).low, 16);
+  const std::string whole = to_hex(content_hash(made).low, 16);
   made.resize(utf8_prefix(made, kBytesMax - whole.size() - 1).size());
   return made + "-" + whole;
 }

@@ -8,6 +8,7 @@
 #include "async/try.hpp"
 #include "io/digest.hpp"
 #include "roles/logsaver/sinks/http_verdict.hpp"
+#include "roles/logsaver/sinks/s3_manifest.hpp"
 #include "wire/retry_after.hpp"
 
 namespace consort::logsaver {
@@ -15,32 +16,6 @@ namespace {
 
 /// Never the beginning of an object's name, so that asking for it costs a server little.
 constexpr std::string_view kProbePrefix = "/consort-probe/";
-
-aws::CredentialWorld credential_world(const SinkWorld& world, io::TlsClient* tls) {
-  aws::Environment environment = world.environment;
-  if (!environment) environment = [](const std::string&) { return std::optional<std::string>(); };
-  return {.loop = world.loop,
-          .network = world.network,
-          .dns = world.dns,
-          .files = world.files,
-          .tls = tls,
-          .environment = std::move(environment),
-          .wall_ms = world.wall_ms};
-}
-
-/// The store's URL, or where keys may come from.
-bool needs_tls(const http::Url& url, const aws::Environment& environment) {
-  if (url.scheme == http::Url::Scheme::https) return true;
-  if (environment("AWS_WEB_IDENTITY_TOKEN_FILE").value_or("").size() > 0) return true;
-  return environment("AWS_CONTAINER_CREDENTIALS_FULL_URI").value_or("").starts_with("https:");
-}
-
-http::PoolOptions pool_options(io::TlsClient* tls) {
-  http::PoolOptions options;
-  options.connect_timeout = S3Sink::kConnectTimeout;
-  options.tls = tls;
-  return options;
-}
 
 bool is_overload(int status) {
   return status == 408 || status == 429 || status == 503 || status == 504;
@@ -69,26 +44,18 @@ std::string_view remedy(s3::Verdict verdict) {
 }  // namespace
 
 Result<std::unique_ptr<Sink>> S3Sink::create(const SinkWorld& world, Settings settings) {
-  const aws::CredentialWorld without_tls = credential_world(world, nullptr);
-  settings.credentials.region = aws::find_region(settings.credentials, without_tls);
-  Result<s3::Place> place = s3::find_place(settings.endpoint, settings.bucket,
-                                           settings.credentials.region, settings.style);
-  if (!place) return fail(std::move(place.error()).in(settings.name));
-  Result<io::TlsClient*> tls = nullptr;
-  if (needs_tls(place->url, without_tls.environment)) tls = world.tls();
-  if (!tls) return fail(std::move(tls.error()).in(settings.name));
-  return std::unique_ptr<Sink>(new S3Sink(world, std::move(settings), std::move(*place), *tls));
+  Result<std::unique_ptr<S3Access>> access = S3Access::create(world, settings.place);
+  if (!access) return fail(std::move(access.error()).in(settings.name));
+  return std::unique_ptr<Sink>(  // tidy:allow private constructor
+      new S3Sink(world, std::move(settings), std::move(*access)));
 }
 
-S3Sink::S3Sink(const SinkWorld& world, Settings settings, s3::Place place, io::TlsClient* tls)
+S3Sink::S3Sink(const SinkWorld& world, Settings settings, std::unique_ptr<S3Access> access)
     : world_(world),
       settings_(std::move(settings)),
-      credentials_(settings_.credentials, credential_world(world_, tls)),
-      pool_(world_.loop, world_.network, world_.dns, std::move(place.url), pool_options(tls)),
-      client_(pool_, credentials_, world_.wall_ms,
-              {.bucket = settings_.bucket,
-               .region = settings_.credentials.region,
-               .path_style = place.path_style}),
+      access_(std::move(access)),
+      credentials_(access_->credentials()),
+      client_(access_->client()),
       writer_(client_, world_.wall_ms) {}
 
 std::unique_ptr<Encoding> S3Sink::make_encoding() const {
@@ -116,7 +83,8 @@ Task<> S3Sink::probe() {
     const s3::Answer& answer = listed->answer;
     const s3::Verdict verdict = s3::judge(answer.status, answer.code);
     if (verdict == s3::Verdict::delivered) {
-      world_.log.info("s3.ready", {{"sink", name()}, {"region", settings_.credentials.region}});
+      world_.log.info("s3.ready",
+                      {{"sink", name()}, {"region", access_->place().credentials.region}});
       co_return;
     }
     // Who may write need not be allowed to list.
@@ -141,7 +109,8 @@ Task<Outcome> S3Sink::deliver(const Batch& batch) {
 }
 
 Task<Outcome> S3Sink::put(const Batch& batch, Deadline deadline) {
-  const std::string sha256 = io::to_hex(io::sha256(batch.body));
+  const std::string sha256 =
+      batch.sha256.empty() ? io::to_hex(io::sha256(batch.body)) : batch.sha256;
   for (bool is_again = false;; is_again = true) {
     const Result<std::shared_ptr<const aws::Keys>> keys = co_await credentials_.get(deadline);
     if (!keys) {
@@ -183,11 +152,13 @@ Task<std::optional<Outcome>> S3Sink::find_earlier(const Batch& batch, Deadline d
       // 403 is also what is said of names that are not there; the put will tell. 200 is delivered.
       if (answer->status == 404 || answer->status == 403) continue;
       s3::PutOutcome asked{.verdict = s3::judge(answer->status, ""), .status = answer->status};
-      asked.text =
-          "HEAD s3://" + settings_.bucket + "/" + stem + "...: " + std::to_string(answer->status);
+      asked.text = "HEAD s3://" + settings_.place.bucket + "/" + stem +
+                   "...: " + std::to_string(answer->status);
       asked.retry_after =
           parse_retry_after(http1::find_header(answer->headers, "retry-after"), world_.wall_ms());
-      co_return outcome_of(asked, "");
+      Outcome outcome = outcome_of(asked, "");
+      if (!batch.manifest.empty()) outcome.manifest_there = manifest_in(answer->headers);
+      co_return outcome;
     }
   }
   const Result<> aborted = co_await abort_uploads(stem, deadline);
@@ -218,6 +189,7 @@ s3::Object S3Sink::object_of(const Batch& batch, std::string sha256) const {
                      {"consort-first-offset", std::to_string(batch.first_offset)},
                      {"consort-records", std::to_string(batch.records)},
                      {"consort-plain-bytes", std::to_string(batch.body_plain_bytes)}};
+  add_manifest(object.metadata, batch.manifest);
   return object;
 }
 

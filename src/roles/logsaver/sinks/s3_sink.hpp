@@ -34,12 +34,11 @@
 #include "async/task.hpp"
 #include "base/error.hpp"
 #include "base/options.hpp"
-#include "io/tls.hpp"
 #include "net/aws_credentials.hpp"
-#include "net/http_pool.hpp"
 #include "net/s3_client.hpp"
 #include "net/s3_writer.hpp"
 #include "roles/logsaver/sinks/line_encodings.hpp"
+#include "roles/logsaver/sinks/s3_access.hpp"
 #include "roles/logsaver/sinks/s3_key.hpp"
 #include "roles/logsaver/sinks/sink.hpp"
 #include "roles/logsaver/sinks/sink_world.hpp"
@@ -53,14 +52,10 @@ class S3Sink final : public Sink {
     SinkTraits traits;
     BodyForm form = BodyForm::ndjson;
     Millis timeout{60'000};  ///< of one try
-    std::string bucket;
-    std::string endpoint;  ///< empty: AWS
-    s3::Style style = s3::Style::automatic;
+    S3Place place;
     std::string prefix;
     S3KeyTemplate key;
-    aws::CredentialSettings credentials;  ///< region: empty is looked for where keys are
   };
-  static constexpr Millis kConnectTimeout{5000};
   static constexpr Millis kProbeTimeout{15'000};
   static constexpr Millis kWaitMax{10 * 60'000};
 
@@ -74,7 +69,7 @@ class S3Sink final : public Sink {
   Task<Outcome> deliver(const Batch& batch) override;
 
  private:
-  S3Sink(const SinkWorld& world, Settings settings, s3::Place place, io::TlsClient* tls);
+  S3Sink(const SinkWorld& world, Settings settings, std::unique_ptr<S3Access> access);
 
   Task<> probe();
   Task<Outcome> put(const Batch& batch, Deadline deadline);
@@ -88,9 +83,9 @@ class S3Sink final : public Sink {
 
   const SinkWorld world_;
   const Settings settings_;
-  aws::Credentials credentials_;
-  http::Pool pool_;
-  s3::Client client_;
+  const std::unique_ptr<S3Access> access_;
+  aws::Credentials& credentials_;
+  s3::Client& client_;
   s3::ObjectWriter writer_;
   bool has_warned_ = false;  ///< of objects that could not be compared
   TaskScope scope_;

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,8 @@ struct Batch {
   Coding coding = Coding::none;
   std::uint64_t body_plain_bytes = 0;  ///< before coding
   std::uint64_t records = 0;
+  std::string sha256;    ///< of the body, hex; where there is a manifest
+  std::string manifest;  ///< manifest.hpp; empty for sinks that keep none
 };
 
 /// What the destination will never take, for the dead letters.
@@ -98,13 +101,19 @@ struct Outcome {
   /// The destination is busy or slow (429, 503, timeouts): fewer at a time.
   bool is_overload = false;
   std::vector<Rejection> rejected{};
+  /// With `retry`: some of it arrived this time, and only the rest will be sent again. Waits begin
+  /// small again.
+  bool is_progress = false;
+  /// With `delivered`, of a batch that had been saved before, built otherwise: the manifest that is
+  /// there, or nothing where none is.
+  std::optional<std::string> manifest_there{};
 
   static Outcome ok() { return {}; }
   static Outcome again(std::string why, Millis wait = Millis{0}, bool is_overload = false) {
-    return {Verdict::retry, std::move(why), wait, is_overload, {}};
+    return {Verdict::retry, std::move(why), wait, is_overload, {}, false, {}};
   }
   static Outcome stuck(std::string why) {
-    return {Verdict::hold, std::move(why), Millis{0}, false, {}};
+    return {Verdict::hold, std::move(why), Millis{0}, false, {}, false, {}};
   }
 };
 
@@ -114,6 +123,8 @@ struct SinkTraits {
   Coding coding = Coding::none;
   std::uint32_t in_flight_max = 4;  ///< 1: batches go one after the other, in order
   bool one_file_each = false;       ///< a batch holds bytes of one file (and those it rotated into)
+  std::size_t manifest_bytes_max = 0;  ///< of Batch::manifest; 0: none are made
+  bool has_line_each = false;          ///< a body has a line for each record: ndjson
 };
 
 /// Belongs to the loop's thread.
@@ -124,7 +135,7 @@ class Sink {
   virtual const std::string& name() const = 0;
   virtual const SinkTraits& traits() const = 0;
   virtual std::unique_ptr<Encoding> make_encoding() const = 0;
-  /// Before the first batch: reachable files and sane settings. An error ends the process (78).
+  /// Before the first batch: reachable files and sane settings. An error ends the process (69).
   virtual Task<Result<>> open() { co_return Result<>(); }
   /// Of the batch that is about to be promised, of which created_ms and `file` are known at least;
   /// only asked with in_flight_max 1. What position() says where it is the same for all batches.

@@ -56,6 +56,12 @@ const std::array kParameters{
         option<&SinkSettings::timeout, check_wait>("timeout", "how long one try may take"),
         kAll & ~of(null)},
     SinkParameter{option<&SinkSettings::sync>("sync", "fdatasync after each batch"), of(file)},
+    SinkParameter{
+        option<&SinkSettings::manifest>(
+            "manifest",
+            "keep with each batch what `consort sidecar verify` needs; on for s3, off for "
+            "file"),
+        of(file, s3)},
     SinkParameter{option<&SinkSettings::method>("method", "how bodies are sent"), of(http)},
     SinkParameter{option<&SinkSettings::query>("query", "what the server wants behind its '?'"),
                   of(http)},

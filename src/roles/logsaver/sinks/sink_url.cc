@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <optional>
 
+#include "net/s3_client.hpp"
+#include "roles/logsaver/manifest.hpp"
 #include "roles/logsaver/sinks/path_template.hpp"
+#include "roles/logsaver/sinks/s3_key.hpp"
 #include "wire/http1_text.hpp"
 
 namespace consort::logsaver {
@@ -77,6 +80,27 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
   return all + ")";
 }
 
+/// What is most likely meant by what is no URL of ours.
+std::string hint_for(std::string_view text, std::string_view scheme) {
+  std::vector<std::string_view> names;
+  for (const Scheme& each : kSchemes) {
+    // loki for loki+http
+    if (each.name.starts_with(scheme) && each.name.substr(scheme.size()).starts_with('+')) {
+      return " (did you mean \"" + std::string(each.name) + "\"?)";
+    }
+    names.push_back(each.name);
+  }
+  const std::string_view rest = text.substr(std::min(scheme.size() + 1, text.size()));
+  if (nearest(scheme, names).empty()) {
+    const bool is_path = scheme.size() == text.size() && text.find_first_of("/.") != text.npos;
+    if (is_path || text.starts_with('/')) return " (for a file write file:///PATH)";
+    if (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') {
+      return " (for a server write its kind first, as in http://" + std::string(text) + ")";
+    }
+  }
+  return did_you_mean(scheme, names);
+}
+
 /// Where a person's password may stand: between "//" and '@'.
 bool has_user_information(std::string_view rest) {
   if (!rest.starts_with("//")) return false;
@@ -86,7 +110,8 @@ bool has_user_information(std::string_view rest) {
 
 bool looks_secret(std::string_view name) {
   for (const std::string_view each :
-       {"password", "passwd", "token", "secret", "api_key", "secret_key"}) {
+       {"password", "passwd", "token", "secret", "api_key", "access_key", "secret_key",
+        "secret_access_key", "session_token"}) {
     if (http1::equals_ignoring_case(name, each)) return true;
   }
   return false;
@@ -126,9 +151,7 @@ Result<SinkUrl> SinkUrl::parse(std::string_view text) {
       std::find_if(std::begin(kSchemes), std::end(kSchemes),
                    [&](const Scheme& each) { return each.name == scheme && colon != text.npos; });
   if (found == std::end(kSchemes)) {
-    std::vector<std::string_view> names;
-    for (const Scheme& each : kSchemes) names.push_back(each.name);
-    return wrong(scheme, "is no kind of sink" + did_you_mean(scheme, names));
+    return wrong(scheme, "is no kind of sink" + hint_for(text, scheme));
   }
   const std::string_view rest = text.substr(colon + 1);
   if (has_user_information(rest)) {
@@ -214,7 +237,10 @@ Result<> SinkUrl::parse_parameters(std::string_view query) {
     if (!name) return fail(std::move(name.error()));
     // First, so that no message repeats what stands behind it.
     if (looks_secret(*name)) {
-      return wrong(*name, "would show a secret in `ps`: use token_file=FILE or password_file=FILE");
+      const bool is_s3 = kind_ == SinkKind::s3;
+      return wrong(*name, std::string("would show a secret in `ps`: use ") +
+                              (is_s3 ? "access_key_file=FILE and secret_key_file=FILE"
+                                     : "token_file=FILE or password_file=FILE"));
     }
     if (equals == pair.size()) return wrong(*name, "has no value (try " + *name + "=VALUE)");
     Result<std::string> value = http1::percent_decode(pair.substr(equals + 1), http1::Plus::keep);
@@ -260,6 +286,19 @@ Result<> SinkUrl::check() const {
   if (!set.token_file.empty() && !set.user.empty()) {
     return fail(Errc::invalid, "token_file and user exclude each other");
   }
+  if (set.access_key_file.empty() != set.secret_key_file.empty()) {
+    return fail(Errc::invalid, "access_key_file and secret_key_file belong together");
+  }
+  if (!set.session_token_file.empty() && set.access_key_file.empty()) {
+    return fail(Errc::invalid, "session_token_file goes with access_key_file and secret_key_file");
+  }
+  // The sink's name has the endpoint: before it is shown to anybody.
+  if (has_user_information(
+          set.endpoint.substr(std::min(set.endpoint.find("//"), set.endpoint.size())))) {
+    return fail(Errc::invalid,
+                "endpoint: a URL is no place for credentials, `ps` shows it: use "
+                "access_key_file=FILE and secret_key_file=FILE");
+  }
   for (const std::string& header : set.header) {
     if (Result<> fine = check_header(header); !fine) return fine;
   }
@@ -267,6 +306,16 @@ Result<> SinkUrl::check() const {
       kind_ == SinkKind::loki || kind_ == SinkKind::es || kind_ == SinkKind::otlp;
   if (is_text_only && set.compress == CompressChoice::zstd) {
     return fail(Errc::invalid, "compress: " + scheme_ + " receivers read gzip or none, not zstd");
+  }
+  if (kind_ == SinkKind::s3 && !set.key.empty()) {
+    auto key = S3KeyTemplate::parse(set.key);
+    if (!key) return fail(std::move(key.error()).in("key"));
+  }
+  if (kind_ == SinkKind::s3) {
+    const std::string region = set.region.empty() ? "us-east-1" : set.region;
+    const auto style = set.path_style ? s3::Style::path : s3::Style::automatic;
+    auto place = s3::find_place(set.endpoint, bucket_, region, style);
+    if (!place) return fail(std::move(place.error()));
   }
   if (kind_ == SinkKind::es && set.index.empty() && url_.path_prefix.empty()) {
     return fail(Errc::invalid, "the index is missing (try " + base_ + "/logs-app)");
@@ -297,6 +346,13 @@ SinkTraits SinkUrl::traits() const {
   if (settings_.compress == CompressChoice::none) made.coding = Coding::none;
   if (settings_.compress == CompressChoice::gzip) made.coding = Coding::gzip;
   if (settings_.compress == CompressChoice::zstd) made.coding = Coding::zstd;
+  made.has_line_each = form() == BodyForm::ndjson;
+  const bool has_manifest =
+      given_.contains("manifest") ? settings_.manifest : kind_ == SinkKind::s3;
+  if (has_manifest) {
+    made.manifest_bytes_max =
+        kind_ == SinkKind::s3 ? kObjectManifestBytesMax : kFileManifestBytesMax;
+  }
   return made;
 }
 

@@ -64,6 +64,7 @@ struct SinkSettings {
   std::uint32_t in_flight = 0;
   Millis timeout{0};
   bool sync = true;
+  bool manifest = false;  ///< where nothing is said, s3 has it and file has not
   HttpMethod method = HttpMethod::post;
   std::string query;
   std::vector<std::string> header;

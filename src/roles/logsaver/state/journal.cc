@@ -138,8 +138,8 @@ Result<> Journal::plan(SinkIndex sink, Intent intent) {
   return impl_->append(ledger().plan(sink, std::move(intent)));
 }
 
-Result<> Journal::acknowledge(SinkIndex sink, BatchNumber number) {
-  return impl_->append(ledger().acknowledge(sink, number));
+Result<> Journal::acknowledge(SinkIndex sink, BatchNumber number, const ManifestHash& manifest) {
+  return impl_->append(ledger().acknowledge(sink, number, manifest));
 }
 
 Task<Result<>> Journal::commit() {

@@ -65,7 +65,7 @@ class Journal {
   Result<> forget_tail(TailId id);
   Result<> skip_to(SinkIndex sink, TailId tail, Progress progress);
   Result<> plan(SinkIndex sink, Intent intent);
-  Result<> acknowledge(SinkIndex sink, BatchNumber number);
+  Result<> acknowledge(SinkIndex sink, BatchNumber number, const ManifestHash& manifest = {});
 
   /// Several tasks may wait at once; dropping one does not stop the others. After an error nothing
   /// of what was appended since the last success may be relied on, and commit() can be tried again.

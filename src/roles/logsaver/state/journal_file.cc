@@ -112,6 +112,10 @@ Result<> JournalFile::read_back(Ledger& ledger) {
                           "--state-dir)"));
     }
   }
+  if (reader.version() < kJournalVersion) {
+    // In place, before the first entry that an older consort would not know.
+    if (auto renewed = file_->write_at(0, journal_header()); !renewed) return renewed;
+  }
   size_ = reader.end();
   durable_ = reader.durable();
   if (size_ == stat->size) return {};

@@ -66,11 +66,12 @@ Result<bool> JournalReader::read_header() {
                     "): run the newer consort again, or give another --state-dir, with which all "
                     "files are read from their beginning");
   }
-  if (version != kJournalVersion) {
+  if (version < kJournalVersionOldest) {
     return fail(Errc::invalid, "is of the unknown version " + std::to_string(version) +
                                    ": the disk has spoiled it; restore the file, or give another "
                                    "--state-dir");
   }
+  version_ = static_cast<std::uint32_t>(version);
   end_ = kHeaderBytes;
   return true;
 }

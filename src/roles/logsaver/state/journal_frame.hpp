@@ -29,7 +29,10 @@
 
 namespace consort::logsaver {
 
-inline constexpr std::uint32_t kJournalVersion = 1;
+/// 2: hashes of manifests among the entries. A file of version 1 is read, and called 2 from then
+/// on.
+inline constexpr std::uint32_t kJournalVersion = 2;
+inline constexpr std::uint32_t kJournalVersionOldest = 1;
 inline constexpr std::size_t kFrameHeadBytes = 4 + 4 + 8;
 
 std::string journal_header();
@@ -49,6 +52,8 @@ class JournalReader {
   Result<std::optional<std::string_view>> next();
   /// Where the last whole frame (or the header) ends.
   std::uint64_t end() const { return end_; }
+  /// What the header said.
+  std::uint32_t version() const { return version_; }
   /// The most bytes that a frame called durable.
   std::uint64_t durable() const { return durable_; }
 
@@ -67,6 +72,7 @@ class JournalReader {
   std::uint64_t file_bytes_;
   std::uint64_t end_ = 0;
   std::uint64_t durable_ = 0;
+  std::uint32_t version_ = 0;
   std::string block_;  ///< the file's bytes from block_offset_ on
   std::uint64_t block_offset_ = 0;
 };

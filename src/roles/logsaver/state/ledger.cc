@@ -99,6 +99,19 @@ struct Ledger::Check {
     return {};
   }
 
+  Result<> operator()(const entry::Manifested& entry) const {
+    if (entry.manifest == ManifestHash{}) return wrong("a manifest without a hash");
+    return (*this)(entry::Acknowledged{entry.sink, entry.number});
+  }
+
+  Result<> operator()(const entry::ChainKept& entry) const {
+    if (auto known = sink(entry.sink); !known) return known;
+    if (entry.chain == ManifestHash{} || !ledger.sinks_[entry.sink].open.empty()) {
+      return wrong("a chain of manifests that begins in its middle");
+    }
+    return {};
+  }
+
   Result<> operator()(const entry::TailsGiven& entry) const {
     if (entry.last < ledger.last_tail_id_ || entry.last > kMaxNumber) {
       return wrong("ids of tails that go back");
@@ -216,10 +229,21 @@ struct Ledger::Change {
     sink.acknowledged.insert(entry.number);
     while (!sink.open.empty() && sink.acknowledged.contains(sink.open.begin()->first)) {
       settle(sink, sink.open.begin()->second);
-      sink.acknowledged.erase(sink.open.begin()->first);
+      const BatchNumber number = sink.open.begin()->first;
+      if (const auto manifest = sink.manifests.find(number); manifest != sink.manifests.end()) {
+        sink.chain = manifest->second;
+        sink.manifests.erase(manifest);
+      }
+      sink.acknowledged.erase(number);
       sink.open.erase(sink.open.begin());
     }
   }
+  void operator()(entry::Manifested& entry) const {
+    ledger.sinks_[entry.sink].manifests.emplace(entry.number, entry.manifest);
+    entry::Acknowledged acknowledged{entry.sink, entry.number};
+    (*this)(acknowledged);
+  }
+  void operator()(entry::ChainKept& entry) const { ledger.sinks_[entry.sink].chain = entry.chain; }
   void operator()(entry::TailsGiven& entry) const { ledger.last_tail_id_ = entry.last; }
   void operator()(entry::SinkNumbered& entry) const {
     ledger.sinks_[entry.sink].next_number = entry.next;
@@ -286,7 +310,9 @@ Result<std::string> Ledger::plan(SinkIndex sink, Intent intent) const {
   return make({entry::Planned{sink, std::move(intent)}});
 }
 
-Result<std::string> Ledger::acknowledge(SinkIndex sink, BatchNumber number) const {
+Result<std::string> Ledger::acknowledge(SinkIndex sink, BatchNumber number,
+                                        const ManifestHash& manifest) const {
+  if (manifest != ManifestHash{}) return make({entry::Manifested{sink, number, manifest}});
   return make({entry::Acknowledged{sink, number}});
 }
 
@@ -329,8 +355,16 @@ std::vector<std::string> Ledger::snapshot() const {
       }
       add({kept});
     }
+    if (sink.chain != ManifestHash{}) add({entry::ChainKept{index, sink.chain}});
     for (const auto& [number, intent] : sink.open) add({entry::IntentKept{index, intent}});
-    for (const BatchNumber number : sink.acknowledged) add({entry::Acknowledged{index, number}});
+    for (const BatchNumber number : sink.acknowledged) {
+      const auto manifest = sink.manifests.find(number);
+      if (manifest != sink.manifests.end()) {
+        add({entry::Manifested{index, number, manifest->second}});
+      } else {
+        add({entry::Acknowledged{index, number}});
+      }
+    }
   }
   return entries;
 }

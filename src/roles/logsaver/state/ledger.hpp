@@ -14,6 +14,7 @@
 //            equals planned when no open intent has bytes of the tail.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -32,6 +33,8 @@ namespace consort::logsaver {
 using TailId = std::uint64_t;       ///< never given twice by one state directory; 0 is none
 using SinkIndex = std::uint32_t;    ///< of one state directory
 using BatchNumber = std::uint64_t;  ///< of one sink, from 1 on, without gaps
+/// SHA-256 of a batch's manifest (manifest.hpp); all zeros for none.
+using ManifestHash = std::array<std::uint8_t, 32>;
 
 /// Some bytes of a tail by which its content is known again.
 struct ContentCheck {
@@ -95,8 +98,10 @@ struct Progress {
 struct SinkLedger {
   std::string name;
   BatchNumber next_number = 1;
-  std::map<BatchNumber, Intent> open;  ///< not acknowledged, or behind one that is not
-  std::set<BatchNumber> acknowledged;  ///< those of `open` that are
+  std::map<BatchNumber, Intent> open;             ///< not acknowledged, or behind one that is not
+  std::set<BatchNumber> acknowledged;             ///< those of `open` that are
+  std::map<BatchNumber, ManifestHash> manifests;  ///< of those of `acknowledged` that have one
+  ManifestHash chain{};                           ///< of the last batch before `open` that has one
   std::map<TailId, Progress> planned;
   std::map<TailId, Progress> settled;
   std::map<TailId, std::uint32_t> promised;  ///< how many extents of `open` each tail has
@@ -134,7 +139,8 @@ class Ledger {
   /// intent.number must be next_number, and each extent must begin where the tail is planned to: to
   /// leave bytes out, skip first.
   [[nodiscard]] Result<std::string> plan(SinkIndex sink, Intent intent) const;
-  [[nodiscard]] Result<std::string> acknowledge(SinkIndex sink, BatchNumber number) const;
+  [[nodiscard]] Result<std::string> acknowledge(SinkIndex sink, BatchNumber number,
+                                                const ManifestHash& manifest = {}) const;
 
   /// Changes all that the entry says, or nothing and tells what is wrong with it.
   Result<> apply(std::string_view entry);

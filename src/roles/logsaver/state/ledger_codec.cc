@@ -36,6 +36,9 @@ class Writer {
     }
     out_.append(bytes.data(), bytes.size());
   }
+  void hash(ManifestHash& value) {
+    for (const std::uint8_t byte : value) out_ += static_cast<char>(byte);
+  }
   void flag(bool& value) { out_ += value ? '\1' : '\0'; }
   void text(std::string& value, std::size_t /*bytes_max*/) {
     put_number(value.size());
@@ -78,6 +81,10 @@ class Reader {
       bits |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (8 * i);
     }
     value = static_cast<T>(bits);
+  }
+  void hash(ManifestHash& value) {
+    const std::string_view bytes = take(value.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i) value[i] = static_cast<std::uint8_t>(bytes[i]);
   }
   void flag(bool& value) {
     const std::string_view byte = take(1);
@@ -245,6 +252,19 @@ template <class Codec>
 void code(Codec& codec, entry::IntentKept& entry) {
   codec.number(entry.sink);
   code(codec, entry.intent);
+}
+
+template <class Codec>
+void code(Codec& codec, entry::Manifested& entry) {
+  codec.number(entry.sink);
+  codec.number(entry.number);
+  codec.hash(entry.manifest);
+}
+
+template <class Codec>
+void code(Codec& codec, entry::ChainKept& entry) {
+  codec.number(entry.sink);
+  codec.hash(entry.chain);
 }
 
 template <std::size_t... kIndex>

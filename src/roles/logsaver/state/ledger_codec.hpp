@@ -6,6 +6,7 @@
 //   text      number of bytes, then the bytes; a tail's origin is 1 when it is the path, else 0 and
 //             the text
 //   check     number length | fixed low | fixed high
+//   hash      32 bytes
 //   extent    number tail | number start | number end - start | 1 byte (1: continues) | check
 //
 // "acknowledged: sink 0, batch 300" is 07 00 ac 02. An entry has one encoding only, and bytes that
@@ -73,9 +74,21 @@ struct IntentKept {  ///< its bytes are planned already
   Intent intent;
 };
 
+// Since version 2 of the journal.
+struct Manifested {  ///< acknowledged, with a manifest
+  SinkIndex sink = 0;
+  BatchNumber number = 0;
+  ManifestHash manifest{};
+};
+struct ChainKept {  ///< of snapshots only: the last manifest among the settled batches
+  SinkIndex sink = 0;
+  ManifestHash chain{};
+};
+
 /// The order is the format.
-using Variant = std::variant<Begun, SinkAdded, TailPut, TailForgotten, Skipped, Planned,
-                             Acknowledged, TailsGiven, SinkNumbered, ProgressKept, IntentKept>;
+using Variant =
+    std::variant<Begun, SinkAdded, TailPut, TailForgotten, Skipped, Planned, Acknowledged,
+                 TailsGiven, SinkNumbered, ProgressKept, IntentKept, Manifested, ChainKept>;
 
 struct Any {
   Variant value;
