@@ -113,18 +113,18 @@ void AdminHost::listen_abstract(const Identity& identity) {
   Address address;
   address.kind = Address::Kind::unix_abstract;
   address.path = admin_socket_name(identity.hostname, identity.name);
-  Result<Address> bound = server_->listen(address);
-  if (!bound && bound.error().sys() == EADDRINUSE) {
+  std::optional<Result<Address>> bound(server_->listen(address));
+  if (!*bound && bound->error().sys() == EADDRINUSE) {
     const std::string other = identity.name + "." + std::to_string(::getpid());
     log_.warn("admin.name_taken", {{"name", identity.name},
                                    {"using", other},
                                    {"hint", "give each process of a pod its own --name"}});
     address.path = admin_socket_name(identity.hostname, other);
-    bound = server_->listen(address);
+    bound.emplace(server_->listen(address));
   }
-  if (!bound) {
+  if (!*bound) {
     log_.warn("admin.no_local_socket", {{"address", address.to_string()},
-                                        {"error", bound.error().message()},
+                                        {"error", bound->error().message()},
                                         {"hint",
                                          "consort health and status will not find this "
                                          "process; try a shorter --name"}});

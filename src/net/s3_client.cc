@@ -210,12 +210,18 @@ Task<Result<Answer>> Client::ask(Request request, Deadline deadline) {
     append_base64(md5, io::as_text(io::md5(request.body)));
     request.headers.emplace_back("Content-MD5", std::move(md5));
   }
-  Result<Answer> answer = co_await ask_once(request, deadline);
-  if (answer && is_skewed(*answer)) answer = co_await ask_once(request, deadline);
+  Result<Answer> answer = co_await ask_in_step(request, deadline);
   if (!answer) {
     co_return fail(std::move(answer.error()).in(request.method + " " + request.path));
   }
   if (judge(answer->status, answer->code) == Verdict::hold_credentials) credentials_.refresh();
+  co_return answer;
+}
+
+/// Once more by the server's clock, when ours is too far from it.
+Task<Result<Answer>> Client::ask_in_step(const Request& request, Deadline deadline) {
+  Result<Answer> answer = co_await ask_once(request, deadline);
+  if (answer && is_skewed(*answer)) co_return co_await ask_once(request, deadline);
   co_return answer;
 }
 

@@ -152,6 +152,7 @@ class Client {
   struct Request;
 
   Task<Result<Answer>> ask(Request request, Deadline deadline);
+  Task<Result<Answer>> ask_in_step(const Request& request, Deadline deadline);
   Task<Result<Answer>> ask_once(const Request& request, Deadline deadline);
   bool is_skewed(const Answer& answer);
   std::string path_of(std::string_view key) const;

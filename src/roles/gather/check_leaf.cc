@@ -150,9 +150,10 @@ Task<Finding> keeps_connection(Bench& bench) {
   }
   if (!after.has_ended) {
     request = request_of(bench, asked);
-    seen = co_await connection.ask(std::move(request), http1::AnswerTo::other, deadline);
-    if (seen) co_return Finding::ok();
-    co_return Finding::fail("the second request on a connection: " + seen.error().message());
+    const Result<SeenAnswer> second =
+        co_await connection.ask(std::move(request), http1::AnswerTo::other, deadline);
+    if (second) co_return Finding::ok();
+    co_return Finding::fail("the second request on a connection: " + second.error().message());
   }
   co_return Finding::fail(
       "it closes the connection after an answer that did not say so; a root may lose a request by "

@@ -145,19 +145,25 @@ Result<FileSink::Place> FileSink::place_for(const Batch& batch, const std::strin
   const Result<io::FileStat> stat = file.stat();
   if (!stat) return fail(stat.error().clone());
   const std::uint64_t size = stat->size;
-  Result<Place> place = Place{.start = size};
-  if (attempt_ && attempt_->number == batch.number) {
-    const bool is_same = attempt_->target == stat->identity && size >= attempt_->start;
-    if (is_same) return Place{.start = attempt_->start};
-    place = at_end(batch, path, size, "it was replaced or cut during a delivery");
-  } else if (batch.is_replay) {
-    place = place_again(batch, path, file, size);
-  } else if (size != batch.position && batch.position != kUnknownPosition) {
-    place = at_end(batch, path, size,
-                   size < batch.position ? "it was rotated" : "somebody else writes to it");
+  const bool is_again = attempt_ && attempt_->number == batch.number;
+  if (is_again && attempt_->target == stat->identity && size >= attempt_->start) {
+    return Place{.start = attempt_->start};
   }
+  Result<Place> place =
+      is_again
+          ? Result<Place>(at_end(batch, path, size, "it was replaced or cut during a delivery"))
+      : batch.is_replay ? place_again(batch, path, file, size)
+                        : place_of_new(batch, path, size);
   if (place) attempt_ = Attempt{batch.number, stat->identity, place->start};
   return place;
+}
+
+/// At the end, which is where it was promised to go unless somebody came between.
+Result<FileSink::Place> FileSink::place_of_new(const Batch& batch, const std::string& path,
+                                               std::uint64_t size) {
+  if (size == batch.position || batch.position == kUnknownPosition) return Place{.start = size};
+  return at_end(batch, path, size,
+                size < batch.position ? "it was rotated" : "somebody else writes to it");
 }
 
 /// Of a batch of which some or all may be in the target.

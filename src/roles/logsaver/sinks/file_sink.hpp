@@ -80,6 +80,7 @@ class FileSink final : public Sink {
   Result<std::unique_ptr<io::File>> open_target(const std::string& path);
   Result<> make_directory(const std::string& path);
   Result<Place> place_for(const Batch& batch, const std::string& path, io::File& file);
+  Result<Place> place_of_new(const Batch& batch, const std::string& path, std::uint64_t size);
   Result<Place> place_again(const Batch& batch, const std::string& path, io::File& file,
                             std::uint64_t size);
   Place at_end(const Batch& batch, const std::string& path, std::uint64_t size,

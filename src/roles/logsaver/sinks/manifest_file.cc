@@ -50,10 +50,10 @@ Result<ManifestFiles::Added> ManifestFiles::add(const std::string& path, const B
   if (!file) return fail(std::move(file.error()));
   const Result<io::FileStat> stat = (*file)->stat();
   if (!stat) return fail(stat.error().clone());
-  Result<std::uint64_t> end = stat->size;
   const bool is_as_left =
       left_.path == name && left_.identity == stat->identity && left_.size == stat->size;
-  if (!is_as_left) end = end_of(**file, stat->size, batch.id);
+  Result<std::uint64_t> end =
+      is_as_left ? Result<std::uint64_t>(stat->size) : end_of(**file, stat->size, batch.id);
   if (!end) return fail(std::move(end.error()));
   left_ = {};
   if (*end < stat->size) {

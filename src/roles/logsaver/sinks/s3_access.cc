@@ -56,8 +56,8 @@ Result<std::unique_ptr<S3Access>> S3Access::create(const SinkWorld& world, S3Pla
   Result<s3::Place> found =
       s3::find_place(place.endpoint, place.bucket, place.credentials.region, place.style);
   if (!found) return fail(std::move(found.error()));
-  Result<io::TlsClient*> tls = nullptr;
-  if (needs_tls(found->url, without_tls.environment)) tls = world.tls();
+  const bool is_tls = needs_tls(found->url, without_tls.environment);
+  Result<io::TlsClient*> tls = is_tls ? world.tls() : Result<io::TlsClient*>(nullptr);
   if (!tls) return fail(std::move(tls.error()));
   return std::unique_ptr<S3Access>(  // tidy:allow private constructor
       new S3Access(world, std::move(place), std::move(*found), *tls));

@@ -121,35 +121,39 @@ Task<> S3Destination::look_at(const s3::Entry& entry, Checker& checker) {
   }
   const std::string stream(parse_batch(manifest->batch)->stream);
   std::optional<std::string> wrong;
-  if (is_head) {
-    const bool is_whole = entry.size == manifest->stored;
-    if (!is_whole) {
-      wrong = "has " + std::to_string(entry.size) + " bytes instead of " +
-              std::to_string(manifest->stored);
-    }
-  }
   if (settings_.reads_bodies) {
-    BodyCheck body(*manifest);
-    const std::string etag = answer->etag;
-    std::uint64_t at = is_head ? 0 : answer->body.size();
-    if (!is_head) body.add(answer->body);
-    // 200: a server that knows no ranges has sent all of it.
-    while (answer->status == 206 && at < entry.size) {
-      Question next{.key = entry.key, .range = {at, at + kPartBytes - 1}, .etag = etag};
-      answer = co_await ask(std::move(next));
-      if (!answer || answer->status != 206 || answer->body.empty()) {
-        std::string why = answer ? words_of(*answer) : answer.error().message();
-        checker.damaged(Kind::unread, where, "from byte " + std::to_string(at) + " on: " + why,
-                        stream);
-        break;
-      }
-      at += answer->body.size();
-      body.add(answer->body);
-    }
-    if (answer && at >= entry.size) wrong = body.finish();
+    Result<std::optional<std::string>> found =
+        co_await wrong_in_body(entry, std::move(*answer), *manifest);
+    if (!found) checker.damaged(Kind::unread, where, found.error().text(), stream);
+    if (found) wrong = std::move(*found);
+  } else if (entry.size != manifest->stored) {
+    wrong = "has " + std::to_string(entry.size) + " bytes instead of " +
+            std::to_string(manifest->stored);
   }
   if (wrong) checker.damaged(Kind::changed, where, std::move(*wrong), stream);
   checker.add({.name = where, .manifest = std::move(*manifest), .hash = hash_of_manifest(text)});
+}
+
+/// What its bytes are that the manifest does not say, if anything. An error: they could not be
+/// read.
+Task<Result<std::optional<std::string>>> S3Destination::wrong_in_body(const s3::Entry& entry,
+                                                                      s3::Answer first,
+                                                                      const Manifest& manifest) {
+  BodyCheck body(manifest);
+  body.add(first.body);
+  std::uint64_t at = first.body.size();
+  // 200: a server that knows no ranges has sent all of it.
+  while (first.status == 206 && at < entry.size) {
+    Question next{.key = entry.key, .range = {at, at + kPartBytes - 1}, .etag = first.etag};
+    const Result<s3::Answer> answer = co_await ask(std::move(next));
+    if (!answer || answer->status != 206 || answer->body.empty()) {
+      const std::string why = answer ? words_of(*answer) : answer.error().message();
+      co_return fail(Errc::io, "from byte " + std::to_string(at) + " on: " + why);
+    }
+    at += answer->body.size();
+    body.add(answer->body);
+  }
+  co_return body.finish();
 }
 
 Task<> S3Destination::pause(std::uint32_t tries) {
@@ -158,17 +162,17 @@ Task<> S3Destination::pause(std::uint32_t tries) {
   co_await sleep_until(world_.loop.timers(), until_ms);
 }
 
+Task<Result<s3::Answer>> S3Destination::ask_once(const Question& question, Deadline deadline) {
+  s3::Client& client = access_->client();
+  if (question.is_head) co_return co_await client.head(question.key, deadline);
+  co_return co_await client.get_part(question.key, question.range, question.etag, deadline);
+}
+
 /// Again and again, as long as it is of the moment.
 Task<Result<s3::Answer>> S3Destination::ask(Question question) {
   for (std::uint32_t tries = 0;; ++tries) {
     const Deadline deadline = Deadline::after(world_.loop.now_ms(), settings_.timeout);
-    Result<s3::Answer> answer = s3::Answer();
-    if (question.is_head) {
-      answer = co_await access_->client().head(question.key, deadline);
-    } else {
-      answer = co_await access_->client().get_part(question.key, question.range, question.etag,
-                                                   deadline);
-    }
+    Result<s3::Answer> answer = co_await ask_once(question, deadline);
     const bool is_moment = answer ? is_of_the_moment(*answer) : is_of_the_moment(answer.error());
     if (!is_moment || tries + 1 >= kTriesMax) co_return answer;
     co_await pause(tries);

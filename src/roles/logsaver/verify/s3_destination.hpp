@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,10 @@ class S3Destination final : public Destination {
 
   Task<> read_some(Checker& checker);
   Task<> look_at(const s3::Entry& entry, Checker& checker);
+  Task<Result<std::optional<std::string>>> wrong_in_body(const s3::Entry& entry, s3::Answer first,
+                                                         const Manifest& manifest);
   Task<Result<s3::Answer>> ask(Question question);
+  Task<Result<s3::Answer>> ask_once(const Question& question, Deadline deadline);
   Task<Result<s3::Listed>> list(std::string token);
   Task<> pause(std::uint32_t tries);
   std::string shown(const std::string& key) const;
