@@ -1,4 +1,8 @@
-"""kill -9 at any instant: the next start goes on where it must, requirement R1 and some of R2."""
+"""kill -9 at any instant: the next start goes on where it must, requirement R1 and some of R2.
+
+CONSORT_KILLS=200 makes the kills as many as requirement R2 asks for.
+"""
+import os
 import random
 import threading
 
@@ -11,6 +15,7 @@ from support.servers import wait_until
 
 OPTIONS = ("--batch-time", "20ms", "--batch-bytes", "64KiB")
 KILLED = CASES["killed_in_mid_stream"]
+KILLS = int(os.environ.get("CONSORT_KILLS", "0"))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,3 +84,15 @@ def test_killed_at_instants_that_nothing_chose(saver, directory):
         threading.Event().wait(rng.uniform(0, 0.03))
     catching.follower.kill()
     catching.end()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(KILLS == 0, reason="CONSORT_KILLS says how often")
+def test_killed_as_often_as_wished_into_a_file(saver, directory):
+    target = saver.file()
+    catching = Catching(saver, directory, target, count=KILLS * 1000)
+    rng = random.Random(200)
+    for count in sorted(rng.sample(range(1, len(catching.expected)), KILLS)):
+        catching.kill_at(count)
+    catching.end()
+    assert target.path.read_bytes() == (directory / "app.log").read_bytes()
