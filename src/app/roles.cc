@@ -11,12 +11,8 @@ namespace consort {
 namespace {
 
 constexpr const RoleSpec* kRoles[] = {
-    &shard_proxy::kShardProxy,
-    &gather::kGatherRoot,
-    &gather::kGatherLeaf,
-    &gather::kGatherCheck,
-    &logsaver::kLogsaver,
-    &logsaver::kVerify,
+    &shard_proxy::kShardProxy, &gather::kGatherRoot, &gather::kGatherLeaf,
+    &gather::kGatherCheck,     &logsaver::kLogsaver, &logsaver::kVerify,
 };
 
 constexpr RoleGroup kGroups[] = {

@@ -179,7 +179,8 @@ TEST_CASE("a batch becomes one object that tells what it is") {
   CHECK(header_of(seen, "x-amz-meta-consort-first-offset") == "0");
   CHECK(header_of(seen, "x-amz-meta-consort-plain-bytes") ==
         std::to_string(batch.body_plain_bytes));
-  CHECK(unzstd(seen.body, 1000).value_or("").starts_with(R"({"offset":0,"file":"/var/log/app.log")"));
+  CHECK(
+      unzstd(seen.body, 1000).value_or("").starts_with(R"({"offset":0,"file":"/var/log/app.log")"));
 }
 
 TEST_CASE("form and coding show in name and type") {
