@@ -2,21 +2,12 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <string>
+
+#include "io/own_process.hpp"
 
 namespace consort {
 namespace {
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -38,11 +29,11 @@ bool begins_with_place(std::string_view message) {
 }  // namespace
 
 bool write_out(std::string_view text) {
-  return write_all(STDOUT_FILENO, text);
+  return io::write_all(STDOUT_FILENO, text);
 }
 
 void write_err(std::string_view text) {
-  write_all(STDERR_FILENO, text);
+  (void)io::write_all(STDERR_FILENO, text);
 }
 
 void complain(std::string_view message) {

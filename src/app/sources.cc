@@ -1,7 +1,6 @@
 #include "app/sources.hpp"
 
-#include <cstdlib>
-
+#include "io/own_process.hpp"
 #include "io/read_file.hpp"
 
 namespace consort {
@@ -9,11 +8,7 @@ namespace consort {
 ConfigSources process_sources(std::vector<Flag> flags) {
   ConfigSources sources;
   sources.flags = std::move(flags);
-  sources.environment = [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    if (value == nullptr) return std::nullopt;
-    return value;
-  };
+  sources.environment = io::environment;
   sources.read_file = [](const std::string& path) {
     return io::read_file(path, kMaxDocumentBytes);
   };

@@ -1,19 +1,13 @@
 #include "roles/gather/check_connection.hpp"
 
-#include <optional>
 #include <utility>
-#include <vector>
 
-#include "async/event.hpp"
-#include "async/try.hpp"
-#include "io/dns.hpp"
+#include "net/dial.hpp"
 #include "wire/http1_text.hpp"
 
 namespace consort::gather {
 namespace {
 
-constexpr std::chrono::milliseconds kNameTimeout{5000};
-constexpr std::size_t kAddressesMax = 8;
 /// Of bytes that nobody asked for: enough to know.
 constexpr std::size_t kAfterwardsBytesMax = 1024 * 1024;
 
@@ -24,95 +18,17 @@ http1::Limits limits() {
   return limits;
 }
 
-class Resolving final : public io::DnsHandler<io::DnsAddress> {
- public:
-  void on_resolved(Result<std::vector<io::DnsAddress>> found) override {
-    answer.emplace(std::move(found));
-    done.set();
-  }
-  Event done;
-  std::optional<Result<std::vector<io::DnsAddress>>> answer;
-};
-
-Task<Result<std::vector<Address>>> addresses_of(const Services& services, const http::Url& url) {
-  std::vector<Address> addresses;
-  if (url.address.is_unix() || is_ip_literal(url.address.host)) {
-    addresses.push_back(url.address);
-    co_return addresses;
-  }
-  Resolving resolving;
-  auto query = services.dns.resolve(url.address.host, kNameTimeout, resolving);
-  co_await resolving.done.wait();
-  // The query still stands on the stack of its callback: the next turn may end it.
-  co_await sleep_until(services.loop.timers(), services.loop.now_ms());
-  // Set before the event. NOLINTNEXTLINE(bugprone-unchecked-optional-access)
-  Result<std::vector<io::DnsAddress>>& found = *resolving.answer;
-  if (!found) co_return fail(std::move(found.error()));
-  for (const io::DnsAddress& each : *found) {
-    if (addresses.size() == kAddressesMax) break;
-    Address address = url.address;
-    address.host = each.ip;
-    addresses.push_back(std::move(address));
-  }
-  co_return addresses;
-}
-
-/// Until the connection stands; an AsyncStream takes it over then.
-class Opening final : public io::StreamHandler {
- public:
-  void on_open() override { settled.set(); }
-  void on_data(std::string_view) override {}
-  void on_writable() override {}
-  void on_end(const Error& why) override {
-    failure.emplace(why.clone());
-    settled.set();
-  }
-  Event settled;
-  std::optional<Error> failure;
-};
-
-Task<Result<std::unique_ptr<io::Stream>>> connect_one(const Services& services,
-                                                      const http::Url& url, io::TlsClient* tls,
-                                                      Address address) {
-  Opening opening;
-  std::unique_ptr<io::Stream> stream;
-  if (url.scheme == http::Url::Scheme::https) {
-    io::ConnectOptions options;
-    stream =
-        tls->connect(services.network, services.loop, address, url.address.host, opening, options);
-  } else {
-    stream = services.network.connect(address, opening);
-  }
-  co_await opening.settled.wait();
-  if (opening.failure) co_return fail(std::move(*opening.failure).in(address.to_string()));
-  co_return std::move(stream);
-}
-
-Task<Result<std::unique_ptr<io::Stream>>> connect_any(const Services& services,
-                                                      const http::Url& url, io::TlsClient* tls) {
-  const std::vector<Address> addresses = co_await try_(addresses_of(services, url));
-  std::optional<Error> last;
-  for (const Address& address : addresses) {
-    Result<std::unique_ptr<io::Stream>> stream = co_await connect_one(services, url, tls, address);
-    if (stream) co_return stream;
-    // A name has addresses of both families, and a server often listens on one of them only.
-    if (!last || last->code() == Errc::refused) last.emplace(std::move(stream.error()));
-  }
-  if (!last) last.emplace(Errc::not_found, "the name has no address");
-  co_return fail(std::move(*last));
-}
-
 }  // namespace
 
 CheckConnection::CheckConnection(const Services& services, const http::Url& url, io::TlsClient* tls)
     : services_(services), url_(url), tls_(tls), answer_(limits()) {}
 
 Task<Result<>> CheckConnection::open(Deadline deadline) {
-  auto connecting = connect_any(services_, url_, tls_);
-  Result<std::unique_ptr<io::Stream>> stream =
-      co_await with_deadline(services_.loop.timers(), deadline, std::move(connecting));
+  const DialWorld world{services_.loop, services_.network, services_.dns};
+  io::TlsClient* const tls = url_.scheme == http::Url::Scheme::https ? tls_ : nullptr;
+  auto stream = co_await dial(world, url_.address, tls, deadline);
   if (!stream) co_return fail(std::move(stream.error()).in("cannot connect"));
-  stream_ = std::make_unique<AsyncStream>(services_.loop, std::move(*stream));
+  stream_ = std::move(*stream);
   co_return Result<>();
 }
 

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "async/try.hpp"
+#include "io/own_process.hpp"
 #include "io/read_file.hpp"
 #include "net/http_fetch.hpp"
 #include "net/http_pool.hpp"
@@ -24,16 +24,6 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitIo = 74;
 constexpr std::size_t kSampleBytesMax = 8 * 1024 * 1024;  // as of a leaf's answer
-
-bool write_out(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
 
 class GatherCheck final : public Role {
  public:
@@ -52,7 +42,7 @@ class GatherCheck final : public Role {
   Task<Result<>> replay();
   Result<io::TlsClient*> tls_for(const http::Url& url);
   void print(std::string_view text) {
-    if (!write_out(text)) is_unheard_ = true;
+    if (!io::write_all(STDOUT_FILENO, text)) is_unheard_ = true;
   }
 
   const Services services_;
@@ -92,10 +82,7 @@ Result<> GatherCheck::read_files() {
 
 Result<io::TlsClient*> GatherCheck::tls_for(const http::Url& url) {
   if (url.scheme != http::Url::Scheme::https) return nullptr;
-  if (auto ready = tls_.ready(services_, config_.tls); !ready) {
-    return fail(std::move(ready.error()));
-  }
-  return tls_.get();
+  return tls_.make(config_.tls, services_.log);
 }
 
 Task<Result<>> GatherCheck::check() {

@@ -1,6 +1,5 @@
 #include "roles/gather/external_merges.hpp"
 
-#include <cstdlib>
 #include <utility>
 
 #include "roles/gather/merge_coprocess.hpp"
@@ -12,30 +11,7 @@ namespace {
 
 constexpr std::size_t kMergedBytesMax = 64UL << 20;
 
-std::optional<std::string> environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr) return std::nullopt;
-  return std::string(value);
-}
-
 }  // namespace
-
-Result<> LazyTls::ready(const Services& services, const TlsOptions& options) {
-  if (client_) return {};
-  auto made = io::TlsClient::create(options.settings(), environment);
-  if (!made) return fail(std::move(made.error()));
-  client_ = std::move(*made);
-  if (options.insecure_skip_verify) {
-    services.log.warn("tls.unverified", {{"hint", "--insecure-skip-verify takes any certificate"}});
-  } else if (client_->is_embedded()) {
-    services.log.warn("tls.embedded_authorities",
-                      {{"source", client_->ca_source()},
-                       {"hint",
-                        "as old as this program; give --ca-file or install "
-                        "ca-certificates"}});
-  }
-  return {};
-}
 
 Result<std::unique_ptr<ExternalMerge>> make_external_merge(const Services& services,
                                                            const RouteConfig& route, LazyTls& tls,
@@ -60,13 +36,14 @@ Result<std::unique_ptr<ExternalMerge>> make_external_merge(const Services& servi
     if (!url) return fail(std::move(url.error()));
     HttpMergeOptions options;
     if (url->scheme == http::Url::Scheme::https) {
-      if (auto made = tls.ready(services, tls_options); !made) return fail(std::move(made.error()));
+      auto made = tls.make(tls_options, services.log);
+      if (!made) return fail(std::move(made.error()));
+      options.pool.tls = *made;
     }
     options.url = std::move(*url);
     options.format = route.merge_format;
     options.pool.connect_timeout = route.connect_timeout;
     options.pool.body_bytes_max = kMergedBytesMax;
-    options.pool.tls = tls.get();
     return std::make_unique<HttpMerge>(services, options);
   }
   return std::unique_ptr<ExternalMerge>();

@@ -267,8 +267,9 @@ class GatherRoot final : public Role, public TopologySource::Watcher {
 
   Result<> prepare(const Topology& topology, const Config& config) {
     if (!needs_tls(topology)) return {};
-    if (auto ready = tls_.ready(services_, config.tls); !ready) return ready;
-    root_.set_tls(tls_.get());
+    auto made = tls_.make(config.tls, services_.log);
+    if (!made) return fail(std::move(made.error()));
+    root_.set_tls(*made);
     return {};
   }
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +13,10 @@
 #include "async/deadline.hpp"
 #include "async/event.hpp"
 #include "async/try.hpp"
+#include "io/own_process.hpp"
 #include "manage/clock.hpp"
+#include "manage/probe.hpp"
+#include "net/lazy_tls.hpp"
 #include "roles/logsaver/admin_pages.hpp"
 #include "roles/logsaver/config.hpp"
 #include "roles/logsaver/facts.hpp"
@@ -39,27 +41,11 @@ constexpr std::size_t kPressureBytesMax = 4096;
 constexpr std::size_t kLeastOpenFiles = 64;
 constexpr std::size_t kMostOpenFiles = 65'536;
 
-/// Half of the descriptors that we may have; as many of those as the kernel lets us.
+/// Half of the descriptors that we have.
 std::size_t open_files_max() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kLeastOpenFiles;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  (void)::getrlimit(RLIMIT_NOFILE, &limit);
   return std::clamp<std::size_t>(limit.rlim_cur / 2, kLeastOpenFiles, kMostOpenFiles);
-}
-
-std::string host_name(const std::string& configured) {
-  if (!configured.empty()) return configured;
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
-
-std::optional<std::string> environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr) return std::nullopt;
-  return std::string(value);
 }
 
 AdminAnswer not_while_replaying() {
@@ -74,7 +60,7 @@ class Logsaver final : public Role {
   Logsaver(const Services& services, const LogsaverConfig& config)
       : services_(services),
         config_(config),
-        host_(host_name(config.host)),
+        host_(config.host.empty() ? host_name() : config.host),
         check_timer_(
             services.loop.timers(), [](void* self) { static_cast<Logsaver*>(self)->check(); },
             this) {}
@@ -89,7 +75,6 @@ class Logsaver final : public Role {
  private:
   SinkWorld sink_world();
   Result<> make_deliveries();
-  Result<io::TlsClient*> tls();
   Task<Result<>> start_replay();
   Task<Result<>> run_replay();
   Result<> open_input();
@@ -110,7 +95,7 @@ class Logsaver final : public Role {
   const Services services_;
   const LogsaverConfig& config_;
   const std::string host_;
-  std::unique_ptr<io::TlsClient> tls_;
+  LazyTls tls_;
   std::unique_ptr<StandardInput> input_;
   std::string input_prefix_;  ///< of input_'s paths, also of an earlier process
   std::optional<Replay> replay_;
@@ -187,21 +172,12 @@ SinkWorld Logsaver::sink_world() {
           .files = services_.files,
           .random = services_.random,
           .log = services_.log,
-          .tls = [this] { return tls(); },
+          .tls = [this] { return tls_.make(config_.tls, services_.log); },
           .wall_ms = [] { return system_moment().wall_ms; },
           .write_stdout = descriptor_writer(STDOUT_FILENO),
-          .environment = environment,
+          .environment = io::environment,
           .host = host_,
           .invalid_utf8 = config_.invalid_utf8};
-}
-
-Result<io::TlsClient*> Logsaver::tls() {
-  if (tls_ == nullptr) {
-    auto made = io::TlsClient::create(config_.tls.settings(), environment);
-    if (!made) return fail(std::move(made.error()));
-    tls_ = std::move(*made);
-  }
-  return tls_.get();
 }
 
 Result<> Logsaver::make_deliveries() {

@@ -18,7 +18,7 @@ RSS_MAX = 32 * MIB
 RSS_GROWTH_MAX = 3 * MIB  # of the second half over the first one
 DRAIN_SECONDS = 30 + DOWN_SECONDS
 OPTIONS = ("--encode", "raw", "--compress", "gzip", "--retry-base", "50ms", "--retry-cap", "500ms",
-           "--rotate-wait", "1s", "--grace", "2s")
+           "--rotate-wait", "1s", "--grace", "5s")
 
 pytestmark = pytest.mark.parametrize("directory", ["ext4"], indirect=True)
 

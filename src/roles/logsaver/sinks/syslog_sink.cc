@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "async/deadline.hpp"
-#include "async/try.hpp"
-#include "roles/logsaver/sinks/dial.hpp"
+#include "net/dial.hpp"
 #include "roles/logsaver/sinks/http_verdict.hpp"
 #include "roles/logsaver/sinks/syslog_encoding.hpp"
 
@@ -38,8 +37,13 @@ Task<Result<>> SyslogSink::send(const Batch& batch, Deadline deadline) {
     if (!stands || !is_clean_) stream_.reset();
   }
   if (!stream_) {
-    auto stream = co_await try_(dial(world_, settings_.address, settings_.tls, deadline));
-    stream_ = std::move(stream);
+    const DialWorld world{world_.loop, world_.network, world_.dns};
+    auto stream = co_await dial(world, settings_.address, settings_.tls, deadline);
+    if (!stream) {
+      const std::string where = settings_.address.to_string();
+      co_return fail(std::move(stream.error()).in("connect to " + where));
+    }
+    stream_ = std::move(*stream);
   }
   is_clean_ = false;
   std::string bytes = batch.body;

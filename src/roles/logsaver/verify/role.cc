@@ -2,17 +2,16 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "async/try.hpp"
-#include "io/tls.hpp"
+#include "io/own_process.hpp"
 #include "manage/clock.hpp"
+#include "manage/probe.hpp"
+#include "net/lazy_tls.hpp"
 #include "roles/logsaver/verify/config.hpp"
 #include "roles/logsaver/verify/destination.hpp"
 #include "roles/logsaver/verify/report_text.hpp"
@@ -22,29 +21,6 @@ namespace {
 
 constexpr int kExitIncomplete = 1;
 constexpr int kExitIo = 74;
-constexpr std::size_t kHostBytesMax = 256;
-
-bool write_out(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-std::optional<std::string> environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr) return std::nullopt;
-  return std::string(value);
-}
-
-/// For file: URLs with {host} in them.
-std::string host_name() {
-  char name[kHostBytesMax] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
-}
 
 class Verify final : public Role {
  public:
@@ -59,11 +35,10 @@ class Verify final : public Role {
 
  private:
   SinkWorld world();
-  Result<io::TlsClient*> tls();
 
   const Services services_;
   const VerifyConfig& config_;
-  std::unique_ptr<io::TlsClient> tls_;
+  LazyTls tls_;
   Checker checker_;
   std::vector<std::unique_ptr<Destination>> destinations_;
   int exit_code_ = kExitIncomplete;
@@ -82,7 +57,8 @@ Task<Result<>> Verify::start() {
 Task<Result<>> Verify::run() {
   for (const auto& destination : destinations_) co_await destination->verify(checker_);
   const Report report = checker_.finish();
-  const bool is_told = write_out(config_.json ? report_json(report) : report_lines(report));
+  const bool is_told =
+      io::write_all(STDOUT_FILENO, config_.json ? report_json(report) : report_lines(report));
   exit_code_ = report.is_complete() ? 0 : kExitIncomplete;
   if (!is_told) exit_code_ = kExitIo;
   co_return Result<>();
@@ -96,20 +72,11 @@ SinkWorld Verify::world() {
           .files = services_.files,
           .random = services_.random,
           .log = services_.log,
-          .tls = [this] { return tls(); },
+          .tls = [this] { return tls_.make(config_.tls, services_.log); },
           .wall_ms = [] { return system_moment().wall_ms; },
           .write_stdout = {},
-          .environment = environment,
+          .environment = io::environment,
           .host = host_name()};
-}
-
-Result<io::TlsClient*> Verify::tls() {
-  if (tls_ == nullptr) {
-    auto made = io::TlsClient::create(config_.tls.settings(), environment);
-    if (!made) return fail(std::move(made.error()));
-    tls_ = std::move(*made);
-  }
-  return tls_.get();
 }
 
 std::unique_ptr<RoleConfig> make_config() {

@@ -1,4 +1,4 @@
-#include "roles/logsaver/sinks/dial.hpp"
+#include "net/dial.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -10,13 +10,13 @@
 #include "async/event.hpp"
 #include "async/try.hpp"
 
-namespace consort::logsaver {
+namespace consort {
 namespace {
 
 constexpr std::size_t kAddressesMax = 16;
-constexpr Millis kDnsWaitMax{60'000};
+constexpr std::chrono::milliseconds kDnsWaitMax{60'000};
 /// One address that does not answer must not take the time of the others.
-constexpr Millis kEachMax{5000};
+constexpr std::chrono::milliseconds kEachMax{5000};
 
 class Resolving final : public io::DnsHandler<io::DnsAddress> {
  public:
@@ -42,15 +42,14 @@ class Opening final : public io::StreamHandler {
   Event done;
 };
 
-Task<Result<std::vector<Address>>> resolve(const SinkWorld& world, Address address,
-                                           Deadline deadline) {
+Task<Result<std::vector<Address>>> resolve(DialWorld world, Address address, Deadline deadline) {
   std::vector<Address> addresses;
   if (address.is_unix() || is_ip_literal(address.host)) {
     addresses.push_back(std::move(address));
     co_return addresses;
   }
   Resolving resolving;
-  const Millis wait = std::min(deadline.left(world.loop.now_ms()), kDnsWaitMax);
+  const std::chrono::milliseconds wait = std::min(deadline.left(world.loop.now_ms()), kDnsWaitMax);
   const std::unique_ptr<io::DnsQuery> query = world.dns.resolve(address.host, wait, resolving);
   co_await resolving.done.wait();
   // The query still stands on the stack of its callback: the next turn may end it.
@@ -66,7 +65,7 @@ Task<Result<std::vector<Address>>> resolve(const SinkWorld& world, Address addre
   co_return addresses;
 }
 
-Task<Result<std::unique_ptr<AsyncStream>>> dial_one(const SinkWorld& world, Address address,
+Task<Result<std::unique_ptr<AsyncStream>>> dial_one(DialWorld world, Address address,
                                                     std::string server_name, io::TlsClient* tls) {
   Opening opening;
   const io::ConnectOptions options{.keep_alive = true};
@@ -79,7 +78,7 @@ Task<Result<std::unique_ptr<AsyncStream>>> dial_one(const SinkWorld& world, Addr
   co_return std::make_unique<AsyncStream>(world.loop, std::move(stream));
 }
 
-Task<Result<std::unique_ptr<AsyncStream>>> dial_any(const SinkWorld& world, Address address,
+Task<Result<std::unique_ptr<AsyncStream>>> dial_any(DialWorld world, Address address,
                                                     io::TlsClient* tls, Deadline deadline) {
   std::optional<Error> last;
   std::string server_name = address.host;
@@ -91,7 +90,10 @@ Task<Result<std::unique_ptr<AsyncStream>>> dial_any(const SinkWorld& world, Addr
     Result<std::unique_ptr<AsyncStream>> stream =
         co_await with_deadline(world.loop.timers(), limit, std::move(dialing));
     if (stream) co_return stream;
-    last.emplace(std::move(stream.error()).in(each.to_string()));
+    // A name has addresses of both families, and a server often listens on one of them only.
+    if (!last || last->code() == Errc::refused) {
+      last.emplace(std::move(stream.error()).in(each.to_string()));
+    }
   }
   if (!last) last.emplace(Errc::not_found, server_name + " has no address");
   co_return fail(std::move(*last));
@@ -99,14 +101,12 @@ Task<Result<std::unique_ptr<AsyncStream>>> dial_any(const SinkWorld& world, Addr
 
 }  // namespace
 
-Task<Result<std::unique_ptr<AsyncStream>>> dial(const SinkWorld& world, Address address,
+Task<Result<std::unique_ptr<AsyncStream>>> dial(DialWorld world, Address address,
                                                 io::TlsClient* tls, Deadline deadline) {
-  const std::string where = address.to_string();
   auto dialing = dial_any(world, std::move(address), tls, deadline);
   Result<std::unique_ptr<AsyncStream>> stream =
       co_await with_deadline(world.loop.timers(), deadline, std::move(dialing));
-  if (!stream) co_return fail(std::move(stream.error()).in("connect to " + where));
   co_return stream;
 }
 
-}  // namespace consort::logsaver
+}  // namespace consort
