@@ -36,7 +36,10 @@ class DirectoryWatches::Watch final : public DirectoryWatch {
 DirectoryWatches::DirectoryWatches(UvLoop& loop)
     : loop_(loop),
       readable_([](void* self, Readiness) { static_cast<DirectoryWatches*>(self)->on_readable(); },
-                this) {}
+                this),
+      rested_(
+          loop.timers(), [](void* self) { static_cast<DirectoryWatches*>(self)->on_rested(); },
+          this) {}
 
 DirectoryWatches::~DirectoryWatches() = default;
 
@@ -72,17 +75,35 @@ Result<> DirectoryWatches::open() {
 }
 
 void DirectoryWatches::on_readable() {
+  readable_.want({});
+  (void)read_events();
+  rested_.arm_at(loop_.now_ms() + kRestMs);
+}
+
+void DirectoryWatches::on_rested() {
+  if (read_events()) {
+    rested_.arm_at(loop_.now_ms() + kRestMs);
+  } else {
+    readable_.want({.readable = true});
+  }
+}
+
+/// False when there are none.
+bool DirectoryWatches::read_events() {
+  bool is_any = false;
   is_telling_ = true;
   for (int batch = 0; batch < kBatchesMax; ++batch) {
     const ssize_t got = ::read(inotify_.get(), batch_.get(), kBatchBytes);
     if (got <= 0) break;
+    is_any = true;
     const auto bytes = static_cast<std::size_t>(got);
     tell_batch({batch_.get(), bytes});
-    // There was room for another event: nothing was left, and what came since wakes us again.
+    // There was room for another event: nothing was left.
     if (bytes + kEventBytesMax <= kBatchBytes) break;
   }
   is_telling_ = false;
   sweep();
+  return is_any;
 }
 
 void DirectoryWatches::tell_batch(std::string_view batch) {
