@@ -59,6 +59,9 @@ class Stream {
   /// Sends a FIN after what the kernel already holds; reading goes on.
   virtual void shutdown_write() = 0;
   virtual Peer peer() const = 0;
+  /// What try_write took and the peer's kernel has not confirmed yet (for a unix socket: what the
+  /// peer has not read). 0 where nobody can tell.
+  virtual std::size_t unconfirmed_bytes() const { return 0; }
 };
 
 class AcceptHandler {

@@ -73,6 +73,7 @@ class AsyncStream final : public io::StreamHandler {
   /// No more writes; the peer sees the end after what was written.
   void shutdown_write() { stream_->shutdown_write(); }
   io::Peer peer() const { return stream_->peer(); }
+  std::size_t unconfirmed_bytes() const { return stream_->unconfirmed_bytes(); }
 
   void on_open() override;
   void on_data(std::string_view bytes) override;

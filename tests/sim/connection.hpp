@@ -49,6 +49,7 @@ class SimStream final : public io::Stream {
   void resume_reading() override;
   void shutdown_write() override;
   io::Peer peer() const override;
+  std::size_t unconfirmed_bytes() const override;
 
  private:
   friend class SimPeer;
@@ -281,6 +282,10 @@ inline void SimStream::shutdown_write() {
 
 inline io::Peer SimStream::peer() const {
   return peer_->identity;
+}
+
+inline std::size_t SimStream::unconfirmed_bytes() const {
+  return peer_->untaken_bytes();
 }
 
 }  // namespace consort::sim

@@ -51,6 +51,9 @@ class TlsStream final : public Stream, private StreamHandler {
   void resume_reading() override;
   void shutdown_write() override;
   Peer peer() const override { return below_->peer(); }
+  std::size_t unconfirmed_bytes() const override {
+    return out_.size() + below_->unconfirmed_bytes();
+  }
 
   /// Once per context: what OpenSSL calls, with the TlsStream as the SSL's application data.
   static void set_callbacks(SSL_CTX* context, BIO_METHOD* transport);

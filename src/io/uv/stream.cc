@@ -1,7 +1,9 @@
 #include "io/uv/stream.hpp"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -119,6 +121,11 @@ Peer UvStream::peer() const {
   address.length = sizeof address.storage;
   if (::getpeername(fd_.get(), address.get(), &address.length) != 0) address = SocketAddress{};
   return address.describe();
+}
+
+std::size_t UvStream::unconfirmed_bytes() const {
+  int bytes = 0;
+  return ::ioctl(fd_.get(), SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 void UvStream::on_ready(Readiness ready) {

@@ -44,6 +44,7 @@ class UvStream final : public Stream {
   void resume_reading() override;
   void shutdown_write() override;
   Peer peer() const override;
+  std::size_t unconfirmed_bytes() const override;
 
  private:
   enum class State : std::uint8_t { connecting, open, read_ended, dead };

@@ -163,6 +163,21 @@ TEST_CASE("want_writable asks once, and only when the peer takes bytes again") {
   CHECK(pair.client.log == "open;writable;");
 }
 
+TEST_CASE("what the peer has not confirmed is counted") {
+  // TCP confirms what lies in the peer's buffer; a unix socket counts until it is read.
+  for (const std::string& address : {std::string("127.0.0.1:0"), "unix:" + unix_path("queue")}) {
+    CAPTURE(address);
+    Pair pair(address);
+    CHECK(pair.client.stream->unconfirmed_bytes() == 0);
+    pair.server().stream->pause_reading();
+    const std::size_t sent = fill(*pair.client.stream);
+    CHECK(pair.client.stream->unconfirmed_bytes() > 0);
+    pair.server().stream->resume_reading();
+    CHECK(pair.until([&] { return pair.server().data.size() == sent; }));
+    CHECK(pair.until([&] { return pair.client.stream->unconfirmed_bytes() == 0; }));
+  }
+}
+
 TEST_CASE("paused reading costs nothing, even when the peer sends and leaves") {
   Pair pair;
   pair.server().stream->pause_reading();

@@ -42,7 +42,7 @@ TEST_CASE("each kind of sink has its defaults") {
                         {"loki+http://h:3100", loki, Coding::gzip, kMiB, 1000, 4, BodyForm::ndjson},
                         {"es+https://h/i", es, Coding::gzip, kMiB, 1000, 4, BodyForm::ndjson},
                         {"otlp+http://h:4318", otlp, Coding::gzip, kMiB, 1000, 4, BodyForm::ndjson},
-                        {"syslog+tcp://h", syslog, Coding::none, kMiB, 200, 1, BodyForm::raw},
+                        {"syslog+tcp://h", syslog, Coding::none, 2 * kMiB, 200, 1, BodyForm::raw},
                         {"s3://b/p", s3, Coding::zstd, 16 * kMiB, 60'000, 2, BodyForm::ndjson}}) {
     CAPTURE(row.url);
     const SinkUrl url = url_of(row.url);

@@ -87,19 +87,42 @@ struct SyslogBench : SinkBench {
   }
 };
 
-TEST_CASE("syslog keeps its connection, and has delivered when that stands for a while") {
+TEST_CASE("syslog keeps its connection, and has delivered when that stands for a moment") {
   SyslogBench bench;
   const auto sink = bench.make("syslog+tcp://10.0.0.2");
   const Batch one = SinkBench::batch(*sink, {"one", "two"});
   const std::uint64_t began_ms = bench.world.loop.now_ms();
   CHECK(bench.deliver(*sink, one).verdict == Verdict::delivered);
-  CHECK(bench.world.loop.now_ms() - began_ms >= 50);
+  CHECK(bench.world.loop.now_ms() - began_ms >= 5);
   CHECK(bench.receiver.last().take() == one.body);
   CHECK(one.body.find("o=\"4\"] two") != std::string::npos);
   const Batch two = SinkBench::batch(*sink, {"three"}, 2);
   CHECK(bench.deliver(*sink, two).verdict == Verdict::delivered);
   CHECK(bench.receiver.last().take() == two.body);
   CHECK(bench.receiver.connections() == 1);
+}
+
+TEST_CASE("syslog has delivered what the receiver's kernel has confirmed, and nothing before") {
+  SyslogBench bench;
+  const auto sink = bench.make("syslog+tcp://10.0.0.2?timeout=2s");
+  bench.receiver.on_connect = [](sim::SimPeer& peer) { peer.stall(); };
+  const Batch batch = SinkBench::batch(*sink, {"one"});
+  {
+    std::optional<Outcome> outcome;
+    TaskScope scope;
+    scope.spawn(SinkBench::run(*sink, batch, outcome));
+    bench.world.loop.run_for(1000);
+    CHECK_FALSE(outcome);
+    bench.receiver.last().resume();
+    bench.world.loop.run_for(100);
+    REQUIRE(outcome);
+    CHECK(outcome->verdict == Verdict::delivered);
+  }
+  bench.receiver.last().stall();
+  const Outcome stalled = bench.deliver(*sink, batch);
+  CHECK(stalled.verdict == Verdict::retry);
+  CHECK(stalled.is_overload);
+  CHECK(stalled.why.find("has not confirmed") != std::string::npos);
 }
 
 TEST_CASE("a receiver that left while nothing was sent costs nothing") {

@@ -45,9 +45,12 @@ struct Defaults {
 Defaults defaults_of(SinkKind kind) {
   Defaults made;
   switch (kind) {
+    case SinkKind::syslog:
+      // Of each batch the confirmation is waited for, and kernels delay it by up to 40 ms.
+      made.traits.batch_bytes = {2UL * 1024 * 1024};
+      [[fallthrough]];
     case SinkKind::file:
     case SinkKind::standard_output:
-    case SinkKind::syslog:
       made.traits.batch_time = Millis(200);
       made.traits.in_flight_max = 1;
       break;

@@ -1,6 +1,8 @@
 #include "roles/logsaver/sinks/syslog_sink.hpp"
 
-#include <cstdint>
+#include <algorithm>
+#include <cstddef>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -51,10 +53,23 @@ Task<Result<>> SyslogSink::send(const Batch& batch, Deadline deadline) {
   if (!written) co_return written;
   is_clean_ = true;
   if (settings_.confirm == SyslogConfirm::close) co_return co_await finish(deadline);
-  const Deadline settled = Deadline::after(world_.loop.now_ms(), kSettle);
-  const bool stands = co_await stands_until(settled);
-  if (!stands) co_return fail(Errc::closed, "the receiver closed the connection behind the batch");
-  co_return Result<>();
+  co_return co_await settle(deadline);
+}
+
+Task<Result<>> SyslogSink::settle(Deadline deadline) {
+  for (Millis wait = kSettle;; wait = std::min(wait + kSettle, kSettleMost)) {
+    const Deadline look = earlier(deadline, Deadline::after(world_.loop.now_ms(), wait));
+    const bool stands = co_await stands_until(look);
+    if (!stands) {
+      co_return fail(Errc::closed, "the receiver closed the connection behind the batch");
+    }
+    const std::size_t unconfirmed = stream_->unconfirmed_bytes();
+    if (unconfirmed == 0) co_return Result<>();
+    if (deadline.passed(world_.loop.now_ms())) {
+      const std::string bytes = std::to_string(unconfirmed) + " bytes of the batch";
+      co_return fail(Errc::timed_out, "the receiver has not confirmed " + bytes);
+    }
+  }
 }
 
 Task<bool> SyslogSink::stands_until(Deadline deadline) {

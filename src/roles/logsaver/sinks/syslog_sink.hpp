@@ -1,13 +1,12 @@
 // Syslog over TCP or TLS (RFC 6587, RFC 5425), on one connection that is kept.
 //
-//   none --dial--> idle --batch written, connection stands for kSettle--> idle (delivered)
-//                   |              | any failure
+//   none --dial--> idle --batch written, confirmed by the peer's kernel--> idle (delivered)
+//                   |              | any failure, within kSettle too
 //                   +--peer ended--+--> none (the batch goes out again, whole)
 //
-// At least once, and no better: syslog has no acknowledgements. `delivered` means that our kernel
-// took every byte and that no failure came back for kSettle; a receiver that dies later with bytes
-// in either kernel's buffers has lost them, and nobody tells us. io::Stream does not show how much
-// the peer's kernel has confirmed (SIOCOUTQ), which would narrow this.
+// At least once, and no better: syslog has no acknowledgements. `delivered` means that the peer's
+// kernel has confirmed every byte and that no failure came back for kSettle; a receiver that dies
+// with bytes in its kernel's buffer has lost them, and nobody tells us.
 //
 // confirm=close closes it: after each batch we say that nothing more comes and wait for the
 // receiver to do the same, which it does after it has read all. It costs a connection per batch,
@@ -32,7 +31,8 @@ enum class SyslogConfirm : std::uint8_t { written, close };
 
 class SyslogSink final : public Sink {
  public:
-  static constexpr Millis kSettle{50};
+  static constexpr Millis kSettle{5};
+  static constexpr Millis kSettleMost{40};  ///< between looks; about a delayed ACK
 
   struct Settings {
     std::string name;
@@ -53,6 +53,7 @@ class SyslogSink final : public Sink {
 
  private:
   Task<Result<>> send(const Batch& batch, Deadline deadline);
+  Task<Result<>> settle(Deadline deadline);
   /// Reads what nobody wants until the deadline (true) or the peer's end (false).
   Task<bool> stands_until(Deadline deadline);
   Task<Result<>> finish(Deadline deadline);
