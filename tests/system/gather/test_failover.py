@@ -140,9 +140,8 @@ def test_a_hedge_waits_for_its_time(gather):
         return answer
 
     took = sorted(once().seconds for _ in range(8))
-    assert took[3] < 0.1 <= took[4]
-    # The best of four, and a timer's millisecond.
-    assert took[4] <= 0.1 + 0.001 + LATE_S
+    # The best of four, and a timer's millisecond on either side.
+    assert took[3] < 0.1 - 0.001 <= took[4] <= 0.1 + 0.001 + LATE_S
     assert len(late.requests) == 4
 
 

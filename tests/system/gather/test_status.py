@@ -206,7 +206,8 @@ def test_more_than_the_limit_in_flight_wait_and_are_then_refused(gather):
         answer = ask(root)
         assert (answer.status, answer.problem_type()) == (503, "overloaded")
         assert answer.header("Retry-After") == "1"
-        assert 0.05 <= answer.seconds < 1
+        # Timers count whole milliseconds, and the one that runs counts as the first.
+        assert 0.05 - 0.001 <= answer.seconds < 1
         # Who waits gets the place that becomes free.
         with under_way(root) as second:
             wait_until(lambda: metric(root, "consort_gather_queued") == 1, "the second in line")
