@@ -41,10 +41,7 @@ Task<Result<>> SyslogSink::send(const Batch& batch, Deadline deadline) {
   if (!stream_) {
     const DialWorld world{world_.loop, world_.network, world_.dns};
     auto stream = co_await dial(world, settings_.address, settings_.tls, deadline);
-    if (!stream) {
-      const std::string where = settings_.address.to_string();
-      co_return fail(std::move(stream.error()).in("connect to " + where));
-    }
+    if (!stream) co_return fail(std::move(stream.error()));
     stream_ = std::move(*stream);
   }
   is_clean_ = false;
