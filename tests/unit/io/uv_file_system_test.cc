@@ -23,6 +23,7 @@
 
 #include "disks.hpp"
 #include "io/fd.hpp"
+#include "io/uv/directory_watch.hpp"
 
 using namespace consort;
 using namespace consort::test;
@@ -172,12 +173,35 @@ TEST_CASE("a thousand idle files and their watch do not wake the loop") {
   REQUIRE(watch);
   disk.append(disk / "f7", "more");
   REQUIRE(disk.until([&] { return seen.has("changed f7"); }));
-  run_for(disk.loop, 1);
+  run_for(disk.loop, 20);  // the watch's rests, until there are no more events
   const std::uint64_t before = disk.loop.turns();
   run_for(disk.loop, 100);
   // The limit's timer and the stop cost two or three.
   CHECK(disk.loop.turns() - before <= 4);
   CHECK_FALSE(seen.has("came f7"));
+}
+
+TEST_CASE("events that follow each other closely wait for the end of a rest") {
+  struct Chain final : io::DirectoryHandler {
+    explicit Chain(RealDisk& below) : disk(below) {}
+    void on_event(io::DirectoryEvent event, std::string_view) override {
+      if (event != io::DirectoryEvent::came) return;
+      if (++told < 20) disk.append(disk / ("f" + std::to_string(told)), "");
+    }
+    void on_overflow() override {}
+    void on_gone() override {}
+    RealDisk& disk;
+    int told = 0;
+  };
+  RealDisk disk;
+  Chain chain(disk);
+  auto watch = disk.fs.watch(disk.root, chain);
+  REQUIRE(watch);
+  disk.append(disk / "f0", "");
+  const std::uint64_t began_ms = disk.loop.now_ms();
+  REQUIRE(disk.until([&] { return chain.told >= 20; }));
+  // All but the first one came while its maker was told.
+  CHECK(disk.loop.now_ms() - began_ms >= 18 * io::DirectoryWatches::kRestMs);
 }
 
 TEST_CASE("thousands of events come in order and in few turns") {
