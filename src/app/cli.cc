@@ -32,6 +32,8 @@ std::string unknown_option(std::span<const BoundTable> tables, const std::string
     text += ": " + std::string(instead);
   } else if (auto near = nearest(word, names); !near.empty()) {
     text += ", did you mean \"--" + std::string(near) + "\"?";
+  } else {
+    text += " (--help lists all)";
   }
   return text;
 }
